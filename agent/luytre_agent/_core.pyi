@@ -1,0 +1,101 @@
+"""The Rust core. Times are microseconds since 1970-01-01 UTC. Long calls release the GIL."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+@final
+class Sealed:
+    """The body of a batch: one zstd frame around one Arrow IPC stream."""
+
+    @property
+    def table(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def first_event(self) -> int: ...
+    @property
+    def last_event(self) -> int: ...
+    @property
+    def raw_size(self) -> int: ...
+    @property
+    def body(self) -> bytes: ...
+
+@final
+class TableBuilder:
+    """Rows of one table from Python. ValueError for an unknown table or column or a value out of range."""
+
+    def __init__(self, table: str) -> None: ...
+    @property
+    def rows(self) -> int: ...
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row; columns that are not given are the type's zero. Nothing is added if a value is refused."""
+
+    def seal(self) -> Sealed | None:
+        """The rows so far as a batch body, and an empty builder; None if there were none."""
+
+@final
+class LiveCapture:
+    """Packets of one interface through the decoders and the flow table. OSError if the ring cannot be opened."""
+
+    def __init__(
+        self,
+        interface: str,
+        *,
+        network_namespace: str = "",
+        exclude: Sequence[tuple[str, int]] = (),
+        ring_bytes: int = 33_554_432,
+        snap_length: int = 2048,
+        promiscuous: bool = False,
+        inactive_timeout_s: float = 60.0,
+        active_timeout_s: float = 300.0,
+        max_flows: int = 65_536,
+        batch_rows: int = 10_000,
+        batch_seconds: float = 1.0,
+    ) -> None: ...
+    def poll(self, timeout_s: float) -> list[Sealed]: ...
+    def counters(self) -> dict[str, int]: ...
+    def close(self) -> list[Sealed]:
+        """Cut every open flow (end reason `stop`), release the ring, return the last batches."""
+
+@final
+class FileReplay:
+    """A capture file through the same decoders and flow table, on the file's own clock.
+
+    OSError if it cannot be opened; ValueError if it is no capture file or has an unknown link type.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        inactive_timeout_s: float = 60.0,
+        active_timeout_s: float = 300.0,
+        max_flows: int = 1_048_576,
+        batch_rows: int = 10_000,
+    ) -> None: ...
+    def read(self, max_packets: int) -> list[Sealed]:
+        """Read on; the batches that became full. A truncated or corrupt record ends the file: see `fault`."""
+
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def fault(self) -> str:
+        """What was wrong with the file, naming the byte; empty if nothing."""
+
+    def counters(self) -> dict[str, int]: ...
+    def close(self) -> list[Sealed]: ...
+
+@final
+class ProcessEvents:
+    """exec and exit events from the kernel. `rung` is "ebpf" or "cn_proc". OSError or ValueError if it cannot start."""
+
+    def __init__(self, rung: str, *, batch_rows: int = 5_000, batch_seconds: float = 0.5, ring_bytes: int = 8_388_608) -> None: ...
+    def poll(self, timeout_s: float) -> list[Sealed]: ...
+    def counters(self) -> dict[str, int]: ...
+    def close(self) -> list[Sealed]: ...
+
+def to_json_lines(batch: Sealed, first_sequence: int = 0) -> bytes:
+    """One JSON object per row and line: `table`, then every column of the schema in order, aliases included."""
+
+def read_only_count(path: str) -> tuple[int, int]:
+    """Packets and bytes of a capture file, only read, not decoded: the floor that benchmarks compare with."""

@@ -1,0 +1,1 @@
+"""Sources of rows: one file per source; `SOURCES` is the table of them."""

@@ -1,0 +1,63 @@
+"""What every source is: something that can be opened, polled for sealed batches, and asked for its counters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from luytre_common.telemetry import Sample
+
+
+class SealedBatch(Protocol):
+    """The body of a batch as the core seals it (`luytre_agent._core.Sealed`)."""
+
+    @property
+    def table(self) -> str:
+        """Name of the table, of `luytre_common.schema.WIRE_TABLES`."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, at least 1."""
+
+    @property
+    def first_event(self) -> int:
+        """Smallest event time, microseconds since 1970 UTC."""
+
+    @property
+    def last_event(self) -> int:
+        """Largest event time, microseconds since 1970 UTC."""
+
+    @property
+    def raw_size(self) -> int:
+        """Bytes of the Arrow IPC stream before compression."""
+
+    @property
+    def body(self) -> bytes:
+        """One zstd frame around one Arrow IPC stream."""
+
+
+class Source(Protocol):
+    """One source of rows, driven by one thread of its own.
+
+    Constructors are inert: they take the configuration and touch nothing. `open` acquires; `poll` waits and works;
+    `close` gives back everything, and whatever was still being put together.
+    """
+
+    name: str
+
+    def open(self) -> None:
+        """Acquire sockets, rings, programs. Raises `luytre_common.errors.Unavailable` with reason and remedy."""
+
+    def poll(self, timeout_s: float) -> Sequence[SealedBatch]:
+        """Work for at most about `timeout_s` seconds; return the batches that became full or due. Never raises for bad
+        input: that is counted."""
+
+    def samples(self) -> Sequence[Sample]:
+        """The counters of this source now."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether there will never be more (a file that was read to its end). Live sources never finish."""
+
+    def close(self) -> Sequence[SealedBatch]:
+        """Release everything; return the last batches. May be called once, after `open`."""

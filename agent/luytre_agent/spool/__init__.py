@@ -1,0 +1,1 @@
+"""The disk spool: nothing is deleted before the collector has said: stored."""

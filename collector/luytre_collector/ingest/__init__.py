@@ -1,0 +1,1 @@
+"""Batches in: who sends, whether the envelope is sound, what was seen before, what the body holds."""

@@ -1,0 +1,1 @@
+"""Alerts out: channels, and the outbox that keeps an alert until it is delivered."""

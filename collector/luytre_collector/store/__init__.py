@@ -1,0 +1,1 @@
+"""The tables: DDL, inserts, queries; embedded engine or server."""

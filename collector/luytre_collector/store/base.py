@@ -1,0 +1,46 @@
+"""What a store is: the same SQL and DDL on the embedded engine and on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from luytre_common.errors import LuytreError
+
+
+class StoreError(LuytreError):
+    """The store refused a statement for good: wrong SQL, wrong types."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot be reached, is full, or is read-only for now: try again later; nothing was inserted."""
+
+
+class Store(Protocol):
+    """Rows in, SQL out. Safe to call from several threads."""
+
+    def open(self) -> None:
+        """Connect. StoreUnavailableError, or UserError naming the remedy (folder locked by another collector)."""
+
+    def migrate(self) -> Sequence[str]:
+        """Bring the schema to today's; returns what was done, one line each; a second call returns nothing."""
+
+    def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        """Insert rows (the table's stored columns, in order, canonical Arrow types) whole, or raise and insert none.
+
+        `token` names the rows: an insert with a token that was just used changes nothing.
+        """
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Run a SELECT. Parameters are ClickHouse's: `{name:Type}` in the SQL."""
+
+    def query_text(self, sql: str, form: str) -> bytes:
+        """Run a read-only statement for a person; `form` is a ClickHouse output format (JSONEachRow, CSVWithNames...)."""
+
+    def last_sequence(self, table: str, agent_id: str, boot_id: str, stream: str) -> int:
+        """The largest stored sequence of this numbering; -1 if there is none. From the tables, not from memory."""
+
+    def close(self) -> None:
+        """Finish what runs, release everything."""

@@ -1,0 +1,24 @@
+"""The column table: every column of Lũy Tre once.
+
+The core's row builders (`agent/core/src/schema.rs`), the ClickHouse DDL, the inserts, the Sigma field map and
+`proto/SCHEMA.md` derive from `TABLES`. To add a column: one `Column` in the table's file here, `make proto`, and one
+line where it is produced. Columns are added, never renamed, retyped or given another meaning.
+"""
+
+from __future__ import annotations
+
+from luytre_common.schema.model import COMMON, Column, Kind, Maker, Table
+from luytre_common.schema.alerts import ALERTS
+from luytre_common.schema.health import AGENT_HEALTH, COLLECTOR_HEALTH
+from luytre_common.schema.host import PROCESSES
+from luytre_common.schema.network import DNS, FLOWS, TLS
+
+#: Every table, by name, in the order in which the documentation shows them.
+TABLES: dict[str, Table] = {
+    table.name: table for table in (FLOWS, DNS, TLS, PROCESSES, AGENT_HEALTH, COLLECTOR_HEALTH, ALERTS)
+}
+
+#: The tables whose rows come from agents, over the wire.
+WIRE_TABLES: dict[str, Table] = {name: table for name, table in TABLES.items() if table.from_agent}
+
+__all__ = ["COMMON", "TABLES", "WIRE_TABLES", "Column", "Kind", "Maker", "Table"]

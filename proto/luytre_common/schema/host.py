@@ -1,0 +1,44 @@
+"""Tables of the host: what ran."""
+
+from __future__ import annotations
+
+from luytre_common.schema.model import Column, Kind, Table
+
+PROCESSES = Table(
+    "processes",
+    "One row per process event: exec and exit",
+    (
+        Column("event_time", Kind.TIME, "When it happened", codec="Delta, ZSTD", example="2026-11-23 02:11:03.120001"),
+        Column("event_action", Kind.NAME, "exec or exit", sigma=("event_type",), example="exec"),
+        Column("event_source", Kind.NAME, "How the agent knows: ebpf, cn_proc, proc", example="ebpf"),
+        Column("process_pid", Kind.U32, "Process id in the agent's pid namespace", sigma=("ProcessId",), example="812"),
+        Column("process_entity_id", Kind.U64, "Identity of the process: a hash of boot, pid and start time", sigma=("ProcessGuid",),
+               example="1180591620717411"),
+        Column("process_start", Kind.TIME, "When the process was created", codec="Delta, ZSTD", example="2026-11-23 02:11:03.110001"),
+        Column("process_name", Kind.NAME, "Command name (comm, 15 bytes)", sigma=("comm",), example="bash"),
+        Column("process_executable", Kind.NAME, "Path of the executable", sigma=("Image", "exe"), example="/usr/bin/bash"),
+        Column("process_command_line", Kind.TEXT, "Arguments joined by spaces", sigma=("CommandLine",), example="bash -i"),
+        Column("process_working_directory", Kind.NAME, "Working directory", sigma=("CurrentDirectory",), example="/var/www"),
+        Column("process_parent_pid", Kind.U32, "Process id of the parent", sigma=("ParentProcessId",), example="640"),
+        Column("process_parent_entity_id", Kind.U64, "Identity of the parent", sigma=("ParentProcessGuid",),
+               example="1180591620710001"),
+        Column("process_parent_name", Kind.NAME, "Command name of the parent", example="php-fpm"),
+        Column("process_parent_executable", Kind.NAME, "Executable of the parent", sigma=("ParentImage",),
+               example="/usr/sbin/php-fpm8.2"),
+        Column("process_parent_command_line", Kind.TEXT, "Command line of the parent", sigma=("ParentCommandLine",),
+               example="php-fpm: pool www"),
+        Column("user_id", Kind.U32, "Real user id", example="33"),
+        Column("user_name", Kind.NAME, "Name of the real user on this host", sigma=("User",), example="www-data"),
+        Column("user_effective_id", Kind.U32, "Effective user id", sigma=("euid",), example="33"),
+        Column("group_id", Kind.U32, "Real group id", example="33"),
+        Column("user_audit_id", Kind.U32, "Login user id (audit_loginuid); 4294967295 when never set", sigma=("LogonId", "auid"),
+               example="4294967295"),
+        Column("process_cgroup_id", Kind.U64, "cgroup v2 id", example="4021"),
+        Column("process_exit_code", Kind.I32, "Exit status of an exit event; minus the signal number if killed by one", example="0"),
+        Column("process_lifetime", Kind.U64, "Creation to exit, microseconds; 0 on exec", codec="T64, ZSTD", example="0"),
+        Column("process_oddities", Kind.NAME,
+               "What is missing: args_truncated, exe_unknown, args_unknown, parent_unknown; space-separated", example=""),
+    ),
+    event_time="event_time",
+    order_by=("agent_id", "event_time"),
+)

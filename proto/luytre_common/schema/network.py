@@ -1,0 +1,165 @@
+"""Tables of the network: flows, and one row per DNS and TLS transaction, joined to the flow by `flow_id`."""
+
+from __future__ import annotations
+
+from luytre_common.schema.model import Column, Kind, Maker, Table
+
+# Community ID version 1, seed 0 (https://github.com/corelight/community-id-spec): SHA-1 over seed, the ordered
+# addresses, protocol, padding and the ordered ports. IPv4 addresses enter with 4 bytes. ICMP types that have a
+# counterpart count as two-way; other ICMP flows are not put in order.
+_V4 = "startsWith(IPv6NumToString(source_ip), '::ffff:')"
+_BYTES = "if({v4}, substring(reinterpretAsFixedString({ip}), 13, 4), reinterpretAsFixedString({ip}))"
+_TWO_WAY = (
+    "(network_iana_number NOT IN (1, 58)"
+    " OR (network_iana_number = 1 AND source_port IN (0, 8, 9, 10, 13, 14, 15, 16, 17, 18))"
+    " OR (network_iana_number = 58 AND source_port IN (128, 129, 130, 131, 133, 134, 135, 136, 139, 140, 144, 145)))"
+)
+_KEEP = (
+    f"(NOT {_TWO_WAY} OR source_ip < destination_ip OR (source_ip = destination_ip AND source_port <= destination_port))"
+)
+
+
+def _side(address: str) -> str:
+    return _BYTES.format(v4=_V4, ip=address)
+
+
+def _port(port: str) -> str:
+    return f"char(intDiv({port}, 256), {port} % 256)"
+
+
+_HAS_PORTS = "network_iana_number IN (1, 6, 17, 58, 132)"
+COMMUNITY_ID_SQL = (
+    "concat('1:', base64Encode(SHA1(concat('\\0\\0', "
+    f"if({_KEEP}, concat({_side('source_ip')}, {_side('destination_ip')}),"
+    f" concat({_side('destination_ip')}, {_side('source_ip')})),"
+    " char(network_iana_number), '\\0', "
+    f"if({_HAS_PORTS}, if({_KEEP}, concat({_port('source_port')}, {_port('destination_port')}),"
+    f" concat({_port('destination_port')}, {_port('source_port')})), '')))))"
+)
+
+_FLOW_ID = Column("flow_id", Kind.U64, "Identity of the flow within the agent: a hash of its tuple and start",
+                  example="7723019045110254310")
+
+_ENDPOINTS = (
+    Column("source_ip", Kind.IP, "Originator: who sent the first packet", sigma=("SourceIp", "src_ip", "id.orig_h", "c-ip"),
+           example="::ffff:10.1.0.7"),
+    Column("source_port", Kind.U16, "Port of the originator; ICMP type", sigma=("SourcePort", "src_port", "id.orig_p"),
+           example="51514"),
+    Column("destination_ip", Kind.IP, "Responder", sigma=("DestinationIp", "dst_ip", "id.resp_h"),
+           example="::ffff:10.1.0.53"),
+    Column("destination_port", Kind.U16, "Port of the responder; ICMP type of the counterpart, or the code where the type has none",
+           sigma=("DestinationPort", "dst_port", "id.resp_p"), example="53"),
+    Column("network_transport", Kind.NAME, "tcp, udp, icmp, ipv6-icmp, sctp, or the IANA protocol number",
+           sigma=("Protocol", "proto"), example="udp"),
+)
+
+FLOWS = Table(
+    "flows",
+    "One row per bidirectional flow, or per active timeout of a long one",
+    (
+        _FLOW_ID,
+        Column("flow_start", Kind.TIME, "Time of the first packet", codec="Delta, ZSTD",
+               example="2026-11-23 02:11:03.120001"),
+        Column("flow_end", Kind.TIME, "Time of the last packet so far", codec="Delta, ZSTD",
+               example="2026-11-23 02:11:03.160045"),
+        Column("flow_duration", Kind.U64, "flow_end - flow_start, microseconds", maker=Maker.SQL, sigma=("duration",),
+               alias="toUInt64(toUnixTimestamp64Micro(flow_end) - toUnixTimestamp64Micro(flow_start))", example="40044"),
+        Column("observer_ingress_interface_name", Kind.NAME, "Interface or file where the packets were seen",
+               example="eth0"),
+        *_ENDPOINTS,
+        Column("source_mac", Kind.NAME, "MAC address of the originator's frames, RFC 7042 notation",
+               example="52-54-00-12-34-56"),
+        Column("destination_mac", Kind.NAME, "MAC address that the originator's frames went to",
+               example="52-54-00-65-43-21"),
+        Column("network_iana_number", Kind.U8, "IP protocol number (IANA)", example="17"),
+        Column("network_protocol", Kind.NAME, "Application protocol, recognised by content: dns, tls, http, ssh, or empty",
+               sigma=("service",), example="dns"),
+        Column("network_direction", Kind.NAME, "internal, inbound, outbound or external, by the configured networks",
+               maker=Maker.COLLECTOR, example="outbound"),
+        Column("network_vlan_id", Kind.U16, "VLAN identifier of the outermost tag (IEEE 802.1Q), 0 for none", example="0"),
+        Column("network_community_id", Kind.TEXT, "Community ID version 1, seed 0", maker=Maker.SQL,
+               alias=COMMUNITY_ID_SQL, sigma=("community_id",), example="1:d/FP5EW3wiY1vCndhwleRRKHowQ="),
+        Column("source_packets", Kind.U64, "Packets from the originator", codec="T64, ZSTD", sigma=("orig_pkts",), example="1"),
+        Column("destination_packets", Kind.U64, "Packets from the responder", codec="T64, ZSTD", sigma=("resp_pkts",),
+               example="1"),
+        Column("source_bytes", Kind.U64, "Bytes from the originator, network layer (from the IP header)", codec="T64, ZSTD",
+               sigma=("orig_ip_bytes",), example="73"),
+        Column("destination_bytes", Kind.U64, "Bytes from the responder, network layer", codec="T64, ZSTD",
+               sigma=("resp_ip_bytes",), example="89"),
+        Column("source_payload_bytes", Kind.U64, "Transport payload bytes from the originator", codec="T64, ZSTD",
+               sigma=("orig_bytes",), example="45"),
+        Column("destination_payload_bytes", Kind.U64, "Transport payload bytes from the responder", codec="T64, ZSTD",
+               sigma=("resp_bytes",), example="61"),
+        Column("source_tcp_flags", Kind.U8, "OR of the originator's TCP flags (RFC 9293: FIN=1 SYN=2 RST=4 PSH=8 ACK=16 URG=32 ECE=64 CWR=128)",
+               example="27"),
+        Column("destination_tcp_flags", Kind.U8, "OR of the responder's TCP flags", example="27"),
+        Column("connection_state", Kind.NAME, "Zeek's conn_state: S0 S1 SF REJ S2 S3 RSTO RSTR RSTOS0 RSTRH SH SHR OTH",
+               sigma=("conn_state",), example="SF"),
+        Column("connection_history", Kind.NAME, "Zeek's history letters, upper case from the originator", sigma=("history",),
+               example="Dd"),
+        Column("flow_end_reason", Kind.NAME, "idle, active, end (FIN or RST), stop (end of capture), evicted", example="idle"),
+        Column("tcp_handshake_rtt", Kind.U32, "Time from SYN to the ACK of the SYN-ACK, microseconds; 0 if not seen",
+               example="0"),
+        Column("process_pid", Kind.U32, "Process that owns the socket on this host", sigma=("ProcessId",), example="812"),
+        Column("process_entity_id", Kind.U64, "Identity of the process, as in table processes", example="1180591620717411"),
+        Column("process_name", Kind.NAME, "Command name of the process (comm)", example="dig"),
+        Column("process_executable", Kind.NAME, "Executable of the process", sigma=("Image",), example="/usr/bin/dig"),
+        Column("process_command_line", Kind.TEXT, "Command line of the process", sigma=("CommandLine",),
+               example="dig example.org"),
+        Column("user_id", Kind.U32, "Real user id of the process", example="1000"),
+        Column("user_name", Kind.NAME, "Name of the user on this host", sigma=("User",), example="lan"),
+        Column("attribution_method", Kind.NAME, "How the owner is known; empty when it is not", example=""),
+        Column("attribution_confidence", Kind.U8, "How sure the owner is, percent", example="0"),
+    ),
+    event_time="flow_end",
+    order_by=("agent_id", "flow_start"),
+)
+
+_EVENT_TIME = Column("event_time", Kind.TIME, "Time of the packet that began it", codec="Delta, ZSTD",
+                     example="2026-11-23 02:11:03.120001")
+
+DNS = Table(
+    "dns",
+    "One row per DNS transaction (RFC 1035): a question with its answer, or either alone",
+    (
+        _EVENT_TIME,
+        _FLOW_ID,
+        *_ENDPOINTS,
+        Column("dns_id", Kind.U16, "Transaction identifier", example="4711"),
+        Column("dns_question_name", Kind.TEXT, "Name asked for, lower case, without the final dot; \\DDD for bytes that are not printable",
+               sigma=("query", "QueryName"), example="example.org"),
+        Column("dns_question_type", Kind.NAME, "Type asked for, or TYPEn (RFC 3597)", sigma=("record_type", "qtype_name"),
+               example="A"),
+        Column("dns_question_class", Kind.NAME, "Class asked for, or CLASSn", example="IN"),
+        Column("dns_response_code", Kind.NAME, "NOERROR, NXDOMAIN, ...; empty when no answer was seen", sigma=("rcode_name",),
+               example="NOERROR"),
+        Column("dns_header_flags", Kind.NAME, "Header flags that were set, of both messages: AA TC RD RA AD CD", example="RD RA"),
+        Column("dns_answers_data", Kind.TEXTS, "Answer records in presentation form", sigma=("answer", "answers", "QueryResults"),
+               example="['192.0.2.7']"),
+        Column("dns_answers_ttl", Kind.U32S, "Time to live of each answer, seconds", example="[300]"),
+        Column("dns_latency", Kind.U32, "Question to answer, microseconds; 0 if either is missing", example="11871"),
+        Column("dns_oddities", Kind.NAME, "What was wrong with the messages: truncated, pointer_loop, bad_pointer, label_limit, "
+               "count_mismatch, trailing; space-separated", example=""),
+    ),
+    event_time="event_time",
+    order_by=("agent_id", "event_time"),
+)
+
+TLS = Table(
+    "tls",
+    "One row per TLS ClientHello (RFC 8446, RFC 5246)",
+    (
+        _EVENT_TIME,
+        _FLOW_ID,
+        *_ENDPOINTS,
+        Column("tls_version", Kind.NAME, "Highest version the client offers: 1.0 1.1 1.2 1.3, or hexadecimal", example="1.3"),
+        Column("tls_client_server_name", Kind.TEXT, "Server name indication (RFC 6066), lower case", sigma=("server_name",),
+               example="example.org"),
+        Column("tls_client_alpn", Kind.TEXTS, "Application protocols offered (RFC 7301)", example="['h2', 'http/1.1']"),
+        Column("tls_client_cipher_count", Kind.U16, "Number of cipher suites offered, GREASE (RFC 8701) not counted", example="17"),
+        Column("tls_oddities", Kind.NAME, "What was wrong with the hello: truncated, bad_length, bad_sni; space-separated",
+               example=""),
+    ),
+    event_time="event_time",
+    order_by=("agent_id", "event_time"),
+)

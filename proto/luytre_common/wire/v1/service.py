@@ -1,0 +1,47 @@
+"""The gRPC binding of `ingest.proto`, by hand: one method does not need a generated and untyped stub.
+
+`DELIVER` is the method's full name; the agent opens it as a stream-stream call, the collector serves it with `handler`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import grpc
+
+from luytre_common.wire.v1 import ingest_pb2 as pb
+
+SERVICE = "luytre.wire.v1.Ingest"
+DELIVER = f"/{SERVICE}/Deliver"
+
+#: Largest message either side accepts, in bytes: a batch body of 64 MiB that did not compress, and its envelope.
+MAX_MESSAGE_BYTES = 72 * 1024 * 1024
+
+#: Channel and server options that both sides need to agree on.
+OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+)
+
+
+def deliver(channel: grpc.Channel, requests: Iterator[pb.AgentMessage]) -> grpc.CallIterator[pb.CollectorMessage]:
+    """Open the stream on `channel`; iterate over the result for the collector's messages, `cancel()` to end it."""
+    call = channel.stream_stream(
+        DELIVER,
+        request_serializer=pb.AgentMessage.SerializeToString,
+        response_deserializer=pb.CollectorMessage.FromString,
+    )
+    return call(requests)
+
+
+def handler(
+    behaviour: Callable[[AsyncIterator[pb.AgentMessage], grpc.aio.ServicerContext[pb.AgentMessage, pb.CollectorMessage]],
+                        AsyncIterator[pb.CollectorMessage]],
+) -> grpc.GenericRpcHandler[pb.AgentMessage, pb.CollectorMessage]:
+    """What `grpc.aio.Server.add_generic_rpc_handlers` takes, around an async generator that serves one stream."""
+    method = grpc.stream_stream_rpc_method_handler(
+        behaviour,  # type: ignore[arg-type]  # the stubs know the synchronous form only
+        request_deserializer=pb.AgentMessage.FromString,
+        response_serializer=pb.CollectorMessage.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(SERVICE, {"Deliver": method})
