@@ -32,7 +32,7 @@ class ConfigError(UserError):
         super().__init__("\n".join(f"{where}{fault}" for fault in self.faults))
 
 
-class Unavailable(LuytreError):
+class Unavailable(LuytreError):  # noqa: N818  (a state of the machine, not a fault of the program)
     """A source or a service cannot run on this machine. The rest goes on.
 
     `reason` says what was tried and what the system answered; `remedy` what would make it work.

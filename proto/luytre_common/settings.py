@@ -168,7 +168,9 @@ def _type_name(hint: Any) -> str:
         return "a table"
     if get_origin(hint) is list:
         return "a list"
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "a string", Path: "a path"}.get(hint, str(hint))
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "a string", Path: "a path"}.get(
+        hint, str(hint)
+    )
 
 
 def _show(value: Any) -> str:
@@ -196,9 +198,9 @@ def _dump(config: Any, prefix: str) -> Iterator[str]:
     nested: list[tuple[str, Any]] = []
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            nested.append((field.name, value))
-        elif isinstance(value, list) and value and dataclasses.is_dataclass(value[0]):
+        if dataclasses.is_dataclass(value) or (
+            isinstance(value, list) and value and dataclasses.is_dataclass(value[0])
+        ):
             nested.append((field.name, value))
         elif value is None:
             yield f"# {field.name}: not set; {field.metadata.get('meaning', '')}"

@@ -7,10 +7,10 @@ line where it is produced. Columns are added, never renamed, retyped or given an
 
 from __future__ import annotations
 
-from luytre_common.schema.model import COMMON, Column, Kind, Maker, Table
 from luytre_common.schema.alerts import ALERTS
 from luytre_common.schema.health import AGENT_HEALTH, COLLECTOR_HEALTH
 from luytre_common.schema.host import PROCESSES
+from luytre_common.schema.model import COMMON, Column, Kind, Maker, Table
 from luytre_common.schema.network import DNS, FLOWS, TLS
 
 #: Every table, by name, in the order in which the documentation shows them.

@@ -24,9 +24,9 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
-def deliver(channel: grpc.Channel, requests: Iterator[pb.AgentMessage]) -> grpc.CallIterator[pb.CollectorMessage]:
+def deliver(channel: grpc.Channel, requests: Iterator[pb.AgentMessage]) -> grpc._CallIterator[pb.CollectorMessage]:
     """Open the stream on `channel`; iterate over the result for the collector's messages, `cancel()` to end it."""
-    call = channel.stream_stream(
+    call: grpc.StreamStreamMultiCallable[pb.AgentMessage, pb.CollectorMessage] = channel.stream_stream(
         DELIVER,
         request_serializer=pb.AgentMessage.SerializeToString,
         response_deserializer=pb.CollectorMessage.FromString,
@@ -34,13 +34,17 @@ def deliver(channel: grpc.Channel, requests: Iterator[pb.AgentMessage]) -> grpc.
     return call(requests)
 
 
-def handler(
-    behaviour: Callable[[AsyncIterator[pb.AgentMessage], grpc.aio.ServicerContext[pb.AgentMessage, pb.CollectorMessage]],
-                        AsyncIterator[pb.CollectorMessage]],
-) -> grpc.GenericRpcHandler[pb.AgentMessage, pb.CollectorMessage]:
+#: Serves one stream: takes the agent's messages, yields the collector's.
+Behaviour = Callable[
+    [AsyncIterator[pb.AgentMessage], "grpc.aio.ServicerContext[pb.AgentMessage, pb.CollectorMessage]"],
+    AsyncIterator[pb.CollectorMessage],
+]
+
+
+def handler(behaviour: Behaviour) -> grpc.GenericRpcHandler:
     """What `grpc.aio.Server.add_generic_rpc_handlers` takes, around an async generator that serves one stream."""
     method = grpc.stream_stream_rpc_method_handler(
-        behaviour,  # type: ignore[arg-type]  # the stubs know the synchronous form only
+        behaviour,
         request_deserializer=pb.AgentMessage.FromString,
         response_serializer=pb.CollectorMessage.SerializeToString,
     )
