@@ -1,0 +1,44 @@
+"""Counters and log lines."""
+
+import json
+import logging
+
+import pytest
+from luytre_common.telemetry import Counters, RateLimited, Sample, configure_logging, gather
+
+
+def test_counters_grow_and_gauges_are_set() -> None:
+    counters = Counters("packets")
+    counters.add("dropped", 2, "eth0")
+    counters.add("dropped", label="eth0")
+    counters.set("flows", 7)
+    assert counters.get("dropped", "eth0") == 3
+    assert counters.get("never") == 0
+    assert gather([counters]) == [Sample("packets", "dropped", "eth0", 3), Sample("packets", "flows", "", 7)]
+
+
+def test_rate_limited_per_key() -> None:
+    now = [0.0]
+    limited = RateLimited(lambda: now[0], interval_s=10)
+    assert [limited.ready("a"), limited.ready("a"), limited.ready("b")] == [True, False, True]
+    now[0] = 10.0
+    assert limited.ready("a")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_log_lines_go_to_standard_error(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = logging.getLogger().handlers[:]
+    try:
+        configure_logging("info", form)  # type: ignore[arg-type]
+        logging.getLogger("luytre.x").info("đã nối %s", "a:1")
+        logging.getLogger("luytre.x").debug("unseen")
+    finally:
+        logging.getLogger().handlers[:] = before
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1
+    if form == "json":
+        assert json.loads(lines[0])["message"] == "đã nối a:1"
+    else:
+        assert lines[0].endswith("info    luytre.x: đã nối a:1")

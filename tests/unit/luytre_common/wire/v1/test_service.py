@@ -1,0 +1,46 @@
+"""The hand-written binding says what ingest.proto says, and carries messages both ways."""
+
+from collections.abc import AsyncIterator
+
+import grpc
+from luytre_common.wire.v1 import ingest_pb2 as pb
+from luytre_common.wire.v1 import service
+
+
+def test_names_are_those_of_the_proto() -> None:
+    described = pb.DESCRIPTOR.services_by_name["Ingest"]
+    assert described.full_name == service.SERVICE
+    (method,) = described.methods
+    assert f"/{described.full_name}/{method.name}" == service.DELIVER
+    assert method.client_streaming
+    assert method.server_streaming
+
+
+def test_no_message_of_the_collector_can_command_an_agent() -> None:
+    kinds = pb.CollectorMessage.DESCRIPTOR.fields_by_name
+    assert set(kinds) == {"welcome", "ack", "refusal"}
+    for kind in kinds.values():
+        for field in kind.message_type.fields:
+            assert field.type != field.TYPE_BYTES
+
+
+async def test_a_stream_carries_messages_both_ways() -> None:
+    async def serve(requests: AsyncIterator[pb.AgentMessage], context: object) -> AsyncIterator[pb.CollectorMessage]:
+        async for message in requests:
+            yield pb.CollectorMessage(welcome=pb.Welcome(agent_id=message.hello.host_name, protocol=1))
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers([service.handler(serve)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        import asyncio
+
+        def call() -> list[pb.CollectorMessage]:
+            with grpc.insecure_channel(f"127.0.0.1:{port}", options=service.OPTIONS) as channel:
+                return list(service.deliver(channel, iter([pb.AgentMessage(hello=pb.Hello(host_name="máy-1"))])))
+
+        (answer,) = await asyncio.to_thread(call)
+        assert answer.welcome.agent_id == "máy-1"
+    finally:
+        await server.stop(None)
