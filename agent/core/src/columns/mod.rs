@@ -1,4 +1,19 @@
 //! Columns: what a table is, and the builder that turns rows into the body of a batch.
+//!
+//! A [`TableBuilder`] collects rows column by column; [`TableBuilder::seal`] makes of them one Arrow IPC stream in one
+//! zstd frame, which is what the wire carries and what [`json`] can print.
+
+mod builder;
+pub mod community;
+mod dictionary;
+pub mod dynamic;
+mod ipc;
+pub mod json;
+mod store;
+mod values;
+
+pub use builder::TableBuilder;
+pub use ipc::open;
 
 /// The type of a column; the same as `Kind` in `luytre_common.schema.model`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +58,17 @@ pub struct Table {
     pub columns: &'static [Column],
 }
 
-/// Collects rows of one table.
-pub struct TableBuilder {}
+impl Table {
+    /// The columns that a batch body carries, in order.
+    pub fn agent_columns(&self) -> impl Iterator<Item = &'static Column> {
+        self.columns.iter().filter(|column| column.maker == Maker::Agent)
+    }
+
+    /// The table of this name, if agents send one.
+    pub fn by_name(name: &str) -> Option<&'static Table> {
+        crate::schema::TABLES.iter().copied().find(|table| table.name == name)
+    }
+}
 
 /// The body of a batch: one Arrow IPC stream, compressed by zstd.
 #[derive(Clone, Debug)]
@@ -58,3 +82,6 @@ pub struct Sealed {
     pub raw_size: u32,
     pub body: Vec<u8>,
 }
+
+#[cfg(test)]
+mod tests;
