@@ -210,7 +210,10 @@ fn ipv6_extension_headers() {
     .concat();
     let data = ipv6(A6, B6, 0, &body);
     let packet = of_raw(&data).unwrap();
-    assert_eq!((packet.protocol, packet.source_port, packet.destination_port, packet.payload), (17, 546, 547, &b"hi"[..]));
+    assert_eq!(
+        (packet.protocol, packet.source_port, packet.destination_port, packet.payload),
+        (17, 546, 547, &b"hi"[..])
+    );
     assert_eq!(packet.fragment, None, "an atomic fragment is a whole packet");
     assert_eq!(packet.ip_bytes as usize, data.len());
 
@@ -295,27 +298,30 @@ fn links() -> impl Strategy<Value = LinkType> {
 /// Valid frames of many kinds.
 fn valid() -> impl Strategy<Value = Vec<u8>> {
     let payload = prop::collection::vec(any::<u8>(), 0..80);
-    let transport = (any::<u16>(), any::<u16>(), any::<u8>(), payload, 0..5_u8).prop_map(|(a, b, flags, payload, kind)| {
-        match kind {
+    let transport = (any::<u16>(), any::<u16>(), any::<u8>(), payload, 0..5_u8).prop_map(
+        |(a, b, flags, payload, kind)| match kind {
             0 => (6, tcp(a, b, flags, &[1; 8], &payload)),
             1 => (17, udp(a, b, &payload)),
             2 => (1, [&[flags, 0, 0, 0, 0, 0, 0, 0][..], &payload].concat()),
             3 => (132, [&[0; 12][..], &payload].concat()),
             _ => (50, payload),
-        }
-    });
+        },
+    );
     let place = prop_oneof![3 => Just(0_u16), 1 => any::<u16>()];
-    (transport, 0..4_usize, place, any::<bool>(), any::<bool>()).prop_map(|((protocol, body), tags, place, six, extended)| {
-        let tags = vec![(0x8100, place & 0xfff); tags];
-        if six && extended {
-            let body = [&[44, 0, 1, 4, 0, 0, 0, 0][..], &[protocol, 0, 0, (place & 1) as u8, 0, 0, 0, 1], &body].concat();
-            ethernet(&tags, 0x86dd, &ipv6(A6, B6, 60, &body))
-        } else if six {
-            ethernet(&tags, 0x86dd, &ipv6(A6, B6, protocol, &body))
-        } else {
-            ethernet(&tags, 0x0800, &ipv4(A4, B4, protocol, place, if extended { &[1; 12] } else { &[] }, &body))
-        }
-    })
+    (transport, 0..4_usize, place, any::<bool>(), any::<bool>()).prop_map(
+        |((protocol, body), tags, place, six, extended)| {
+            let tags = vec![(0x8100, place & 0xfff); tags];
+            if six && extended {
+                let body =
+                    [&[44, 0, 1, 4, 0, 0, 0, 0][..], &[protocol, 0, 0, (place & 1) as u8, 0, 0, 0, 1], &body].concat();
+                ethernet(&tags, 0x86dd, &ipv6(A6, B6, 60, &body))
+            } else if six {
+                ethernet(&tags, 0x86dd, &ipv6(A6, B6, protocol, &body))
+            } else {
+                ethernet(&tags, 0x0800, &ipv4(A4, B4, protocol, place, if extended { &[1; 12] } else { &[] }, &body))
+            }
+        },
+    )
 }
 
 /// What holds of every packet, whatever it was made from.
