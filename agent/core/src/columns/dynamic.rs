@@ -39,6 +39,10 @@ impl NamedBuilder {
         Self { builder: TableBuilder::new(table), row: vec![None; table.agent_columns().count()] }
     }
 
+    pub fn table(&self) -> &'static Table {
+        self.builder.table()
+    }
+
     /// The kind of a column that rows may give, by its name.
     pub fn kind(&self, name: &str) -> Result<(usize, Kind), Refused> {
         let table = self.builder.table();
