@@ -16,6 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
+#: IPv4 and IPv6 of the story's hosts: red and world from RFC 5737 and RFC 3849, blue from RFC 1918 and RFC 4193.
+RED = ("203.0.113.66", "2001:db8:66::66")
+WORLD = ("198.51.100.7", "2001:db8:7::7")
+BLUE = ("10.77.0.10", "fd77:7072::10")
+
 _NAMES = Path("/run/netns")
 _OURS = re.compile(r"luytre-(?:red|blue)-(\d+)-(\d+)")
 
@@ -49,9 +54,9 @@ def pair() -> Iterator[Pair]:
     """Make the two namespaces; remove them on the way out, whatever happened. NamespaceError if it cannot be."""
     remove_stale()
     mark = f"{os.getpid()}-{_start_time(os.getpid())}"
-    red = Side(f"luytre-red-{mark}", "red0", "203.0.113.66", "2001:db8:66::66")  # RFC 5737, RFC 3849
-    blue = Side(f"luytre-blue-{mark}", "blue0", "10.77.0.10", "fd77:7072::10")  # RFC 1918, RFC 4193
-    world = Side(red.namespace, red.interface, "198.51.100.7", "2001:db8:7::7")
+    red = Side(f"luytre-red-{mark}", "red0", *RED)
+    world = Side(red.namespace, red.interface, *WORLD)
+    blue = Side(f"luytre-blue-{mark}", "blue0", *BLUE)
     try:
         for side in (red, blue):
             _ip("netns", "add", side.namespace)
