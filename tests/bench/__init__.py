@@ -1,0 +1,1 @@
+"""Benchmarks. `make bench` runs them and prints every figure beside its floor, measured in the same run."""
