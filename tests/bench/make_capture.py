@@ -2,7 +2,7 @@
 
 100,000 flows in 2,000,000 packets by default: 42 % TLS (a ClientHello with SNI and ALPN), 8 % HTTP, 6 % other TCP,
 32 % DNS, 5 % QUIC-like UDP, 5 % SYN scan, 2 % refused connections; data frames of 60, 590 and 1514 bytes as 7:4:1
-(IMIX); one flow in ten over IPv6; lengths of flows with a long tail; 12 minutes of time. TCP and UDP checksums are zero.
+(IMIX); one flow in ten over IPv6; lengths with a long tail; 12 minutes of time. TCP and UDP checksums are zero.
 
 A flow is a generator of frames. Only lengths, sequence numbers and ports are patched into prepared headers.
 """
