@@ -1,5 +1,14 @@
 //! Where frames come from: a live ring (`ring`), a capture file (`file`).
 
+mod error;
+pub mod file;
+mod input;
+mod pcap;
+mod pcapng;
+
+pub use error::{CaptureError, Fault};
+pub use file::{FileReader, count};
+
 /// What a frame begins with. Numbers: <https://www.tcpdump.org/linktypes.html>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkType {
