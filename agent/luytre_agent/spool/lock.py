@@ -1,0 +1,32 @@
+"""One agent per spool: an advisory lock (flock(2)) on a file that names its holder. It ends with the process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from luytre_common.errors import UserError
+
+
+class Lock:
+    """Holds `directory/lock` until `release`. UserError, naming the holder, if another process has it."""
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / "lock"
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._fd)
+            raise UserError(
+                f"{directory}: another agent (process {holder}) uses this spool; "
+                "stop it, or give [spool] directory another folder"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let others have it."""
+        os.close(self._fd)
