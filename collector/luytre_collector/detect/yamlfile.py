@@ -1,0 +1,132 @@
+"""YAML with places: the documents of a rule file, and the line of anything in them.
+
+Aliases are refused: they can make a small file expand to gigabytes, and a rule reads better written out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 1 << 20
+
+
+class YamlError(Exception):
+    """The file cannot be read as YAML."""
+
+    def __init__(self, line: int, message: str) -> None:
+        self.line = line
+        super().__init__(message)
+
+
+class _Loader(yaml.CSafeLoader):
+    """Keeps dates and everything else as plain YAML has it, but refuses doubled keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | bool | None):
+                raise YamlError(key_node.start_mark.line + 1, "a key must be a plain word; quote it")
+            if key in seen:
+                raise YamlError(key_node.start_mark.line + 1, f'key "{key}" is given twice; keep one')
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML document: its data and its nodes."""
+
+    data: dict[str, Any]
+    node: yaml.MappingNode
+    path: Path
+
+    @property
+    def line(self) -> int:
+        """Line of its first key, from 1."""
+        return self.node.start_mark.line + 1
+
+    def line_of(self, *keys: str | int) -> int:
+        """The line of the deepest of `keys` that exists (mapping keys and list indices)."""
+        node: yaml.Node = self.node
+        line = self.line
+        for key in keys:
+            found: yaml.Node | None = None
+            if isinstance(node, yaml.MappingNode):
+                for key_node, value_node in node.value:
+                    if key_node.value == key:
+                        line, found = key_node.start_mark.line + 1, value_node
+            elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+                found = node.value[key]
+                line = found.start_mark.line + 1
+            if found is None:
+                break
+            node = found
+        return line
+
+    def line_of_field(self, field: str, *under: str) -> int:
+        """The line where `field`, with or without modifiers, is a key below `under`."""
+        stack: list[yaml.Node] = [self._below(under)]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, yaml.MappingNode):
+                for key_node, value_node in node.value:
+                    if str(key_node.value).split("|", 1)[0] == field:
+                        return int(key_node.start_mark.line) + 1
+                    stack.append(value_node)
+            elif isinstance(node, yaml.SequenceNode):
+                stack.extend(node.value)
+        return self.line_of(*under)
+
+    def _below(self, keys: tuple[str, ...]) -> yaml.Node:
+        node: yaml.Node = self.node
+        for key in keys:
+            if isinstance(node, yaml.MappingNode):
+                node = next((value for name, value in node.value if name.value == key), node)
+        return node
+
+
+def read(path: Path) -> list[Document]:
+    """The documents of `path`. YamlError with the line if it is too large, not UTF-8, or not YAML mappings."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        text = raw.decode("utf-8")
+    except OSError as error:
+        raise YamlError(1, f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise YamlError(raw[: error.start].count(b"\n") + 1, "not UTF-8; save the file as UTF-8") from None
+    if len(raw) > MAX_BYTES:
+        raise YamlError(1, f"larger than {MAX_BYTES} bytes; split it")
+    try:
+        return _documents(text, path)
+    except yaml.MarkedYAMLError as error:
+        mark: object = error.problem_mark or error.context_mark
+        raise YamlError(getattr(mark, "line", 0) + 1, f"not YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise YamlError(1, f"not YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise YamlError(1, "nested too deeply; flatten it") from None
+
+
+def _documents(text: str, path: Path) -> list[Document]:
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise YamlError(event.start_mark.line + 1, f"alias *{event.anchor}; write the value out")
+    documents = []
+    loader = _Loader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
+                continue
+            if not isinstance(node, yaml.MappingNode):
+                raise YamlError(node.start_mark.line + 1, "a rule is a mapping of keys to values")
+            documents.append(Document(loader.construct_document(node), node, path))
+    finally:
+        loader.dispose()
+    return documents
