@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +36,14 @@ class Quarantine:
         self._counters = counters
         self._clock = clock
         self._number = 0
+        self._lock = threading.Lock()
 
     def keep(self, body: bytes, facts: dict[str, Any]) -> None:
-        """Keep a batch and the facts about it. Thread: any, one at a time."""
+        """Keep a batch and the facts about it. Safe for several threads."""
+        with self._lock:
+            self._keep(body, facts)
+
+    def _keep(self, body: bytes, facts: dict[str, Any]) -> None:
         self._number += 1
         stem = f"{int(self._clock() * 1_000_000):017d}-{self._number:06d}"
         try:

@@ -10,7 +10,7 @@ Language = Literal["vi", "en"]
 
 
 class TryAgainError(Exception):
-    """Not delivered now, perhaps later: the network, a timeout, an overloaded receiver. The message says what happened."""
+    """Not delivered now, perhaps later: the network, a timeout, an overloaded receiver. The message says which."""
 
 
 class WillNeverWorkError(Exception):

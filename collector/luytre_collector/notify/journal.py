@@ -8,8 +8,8 @@ a space, and one JSON object:
     {"gone": alert_id}           every channel is done with it, or it had to make room
     {"seen": [alert_id, ...]}    ids that must not be taken in again, as a rewrite keeps them
 
-A line that a crash cut short fails its CRC; it is counted and skipped. When more than half of the file is history, what
-is still needed is written to `<file>.new`, fsynced and renamed over it.
+A line that a crash cut short fails its CRC; it is counted and skipped. When the file has doubled since the
+last rewrite, what is still needed is written to `<file>.new`, fsynced and renamed over it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Journal:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._file: BinaryIO | None = None
         self._size = 0
+        self._base = 0  # the size after the last rewrite
         self._torn = False
 
     def open(self) -> None:
@@ -79,7 +80,7 @@ class Journal:
         self.pending.pop(alert_id, None)
         self.done.pop(alert_id, None)
         self._append([{"gone": alert_id}], sync=False)
-        if self._size > _MIN_REWRITE_BYTES and self._size > 2 * sum(map(len, self._lines())):
+        if self._size > max(_MIN_REWRITE_BYTES, 2 * self._base):
             self._rewrite()
 
     def _take(self, alert: Alert) -> None:
@@ -119,7 +120,7 @@ class Journal:
     def _rewrite(self) -> None:
         fresh = self._path.with_name(self._path.name + ".new")
         with fresh.open("wb") as file:
-            self._size = sum(file.write(line) for line in self._lines())
+            self._size = self._base = sum(file.write(line) for line in self._lines())
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._path)

@@ -128,7 +128,7 @@ class Outbox:
             except WillNeverWorkError as error:
                 self._counters.add("refused", label=channel.name)
                 _log.error("%s: alert %s not taken: %s", channel.name, alert.alert_id, error)
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever a channel does wrong, the next alert goes out
                 self._counters.add("failed", label=channel.name)
                 _log.exception("%s: alert %s not delivered: a fault in the channel", channel.name, alert.alert_id)
             else:

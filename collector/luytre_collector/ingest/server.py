@@ -1,0 +1,242 @@
+"""The gRPC server: who may come in, one stream per agent, and what each stream is told.
+
+The identity is the client certificate's, checked by TLS against our authority; nothing in a message changes it. A
+second stream of the same agent ends the first: an agent that lost its connection must not wait for the timeout of the
+old one. That both have batches under way is harmless, because one worker judges and inserts every batch in turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import grpc
+from luytre_common import tls
+from luytre_common.errors import UserError
+from luytre_common.settings import at_least, at_most, host_port, required, setting
+from luytre_common.telemetry import Counters
+from luytre_common.wire.v1 import ingest_pb2 as pb
+from luytre_common.wire.v1 import service
+
+from luytre_collector.ingest import identity
+from luytre_collector.ingest.admit import Refused, Sender
+from luytre_collector.ingest.budget import Budget
+from luytre_collector.ingest.quarantine import Quarantine
+from luytre_collector.ingest.session import EndedError, Session, Submit
+
+PROTOCOL = 1
+_log = logging.getLogger("luytre.ingest")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The gRPC server that agents deliver to."""
+
+    tls: tls.Config = required("certificates")
+    listen: str = setting("0.0.0.0:7071", "where to listen, HOST:PORT; port 0 takes a free one", host_port)
+    max_streams: int = setting(2000, "agents at a time", at_least(1))
+    credit: int = setting(16, "batches that one agent may have under way", at_least(1), at_most(1024))
+    max_waiting_bytes: int = setting(
+        256 << 20, "bytes of batches, of all agents, that may wait for the store", at_least(1 << 20)
+    )
+    hello_timeout_s: float = setting(10.0, "how long a new stream may stay silent, seconds", at_least(0.1))
+
+
+class IngestServer:
+    """Serves `luytre.wire.v1.Ingest`. Constructed inside the event loop that it runs in."""
+
+    def __init__(
+        self,
+        config: Config,
+        collector_id: str,
+        submit: Submit,
+        quarantine: Quarantine,
+        counters: Counters,
+        clock: Callable[[], float],
+    ) -> None:
+        self._config = config
+        self._collector_id = collector_id
+        self._submit = submit
+        self._quarantine = quarantine
+        self._counters = counters
+        self._clock = clock
+        self._budget = Budget(config.max_waiting_bytes)
+        self._sessions: dict[str, Session] = {}
+        self._streams: set[Session] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopping = False
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> str:
+        """Listen; the address, with the port that the system gave. UserError if it cannot be had."""
+        credentials = tls.server_credentials(tls.read(self._config.tls))
+        probe(self._config.listen)
+        options: list[tuple[str, Any]] = [
+            *service.OPTIONS,
+            ("grpc.so_reuseport", 0),  # two collectors must not share a port without knowing
+            ("grpc.max_concurrent_streams", 8),
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+        ]
+        server = grpc.aio.server(options=options)
+        server.add_generic_rpc_handlers((service.handler(self._deliver),))
+        try:
+            port = server.add_secure_port(self._config.listen, credentials)
+        except RuntimeError:
+            port = 0
+        if not port:
+            raise UserError(f"{self._config.listen}: cannot listen there; choose another ingest.listen")
+        await server.start()
+        self._server = server
+        return f"{self._config.listen.rpartition(':')[0]}:{port}"
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Accept nothing more and answer what was accepted; whether that was done in time."""
+        self._stopping = True
+        for session in list(self._streams):
+            session.end(grpc.StatusCode.UNAVAILABLE, "the collector is stopping")
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    async def stop(self, grace_s: float = 1.0) -> None:
+        """Close the port and whatever stream is left."""
+        if self._server:
+            await self._server.stop(grace_s)
+
+    async def _deliver(
+        self,
+        requests: AsyncIterator[pb.AgentMessage],
+        context: grpc.aio.ServicerContext[pb.AgentMessage, pb.CollectorMessage],
+    ) -> AsyncIterator[pb.CollectorMessage]:
+        try:
+            agent_id = self._identify(context)
+            hello = await self._hello(requests)
+            session = self._enter(Sender(agent_id, _clean(hello.host_name)))
+        except EndedError as error:
+            await self._abort(context, error)
+        _log.info("%s connected: %s, agent %s", agent_id, session.sender.host_name, _clean(hello.agent_version))
+        try:
+            yield pb.CollectorMessage(welcome=self._welcome(agent_id, hello))
+            async for message in session.answers(requests):
+                self._counters.add("refusals_sent" if message.WhichOneof("kind") == "refusal" else "acks_sent")
+                yield message
+        except EndedError as error:
+            _log.info("%s: stream ended: %s", agent_id, error.message)
+            await self._abort(context, error)
+        finally:
+            self._leave(session)
+
+    def _identify(self, context: grpc.aio.ServicerContext[Any, Any]) -> str:
+        try:
+            return identity.agent_id(context.auth_context())
+        except identity.NoIdentityError as error:
+            self._counters.add("turned_away", label="no_certificate")
+            raise EndedError(grpc.StatusCode.UNAUTHENTICATED, str(error)) from None
+        except identity.BadIdentityError as error:
+            self._counters.add("turned_away", label="bad_certificate")
+            raise EndedError(grpc.StatusCode.PERMISSION_DENIED, str(error)) from None
+
+    async def _hello(self, requests: AsyncIterator[pb.AgentMessage]) -> pb.Hello:
+        try:
+            first = await asyncio.wait_for(anext(requests), self._config.hello_timeout_s)
+        except (TimeoutError, StopAsyncIteration):
+            first = pb.AgentMessage()
+        if first.WhichOneof("kind") != "hello":
+            self._counters.add("turned_away", label="no_hello")
+            raise EndedError(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be Hello")
+        if first.hello.protocol != PROTOCOL:
+            self._counters.add("turned_away", label="protocol")
+            message = f"protocol {first.hello.protocol} is not spoken here, only {PROTOCOL}; update agent or collector"
+            raise EndedError(grpc.StatusCode.FAILED_PRECONDITION, message)
+        return first.hello
+
+    def _enter(self, sender: Sender) -> Session:
+        if self._stopping:
+            raise EndedError(grpc.StatusCode.UNAVAILABLE, "the collector is stopping")
+        older = self._sessions.get(sender.agent_id)
+        if older is None and len(self._sessions) >= self._config.max_streams:
+            self._counters.add("turned_away", label="too_many")
+            raise EndedError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{len(self._sessions)} agents are connected already")
+        if older is not None:
+            self._counters.add("superseded")
+            older.end(grpc.StatusCode.UNAVAILABLE, "superseded by a newer stream of this agent")
+        session = Session(
+            sender, self._submit, self._set_aside, self._budget, self._config.credit, self._counters, self._now_us
+        )
+        self._sessions[sender.agent_id] = session
+        self._streams.add(session)
+        self._idle.clear()
+        self._counters.add("streams_opened")
+        self._counters.set("agents_connected", len(self._sessions))
+        return session
+
+    def _leave(self, session: Session) -> None:
+        if self._sessions.get(session.sender.agent_id) is session:
+            del self._sessions[session.sender.agent_id]
+        self._streams.discard(session)
+        self._counters.set("agents_connected", len(self._sessions))
+        if not self._streams:
+            self._idle.set()
+
+    def _welcome(self, agent_id: str, hello: pb.Hello) -> pb.Welcome:
+        now_us = self._now_us()
+        self._counters.set("clock_skew_ms", abs(now_us - hello.agent_time_us) // 1000, agent_id)
+        return pb.Welcome(
+            protocol=PROTOCOL,
+            collector_id=self._collector_id,
+            collector_time_us=now_us,
+            credit=self._budget.credit(self._config.credit),
+            agent_id=agent_id,
+        )
+
+    async def _set_aside(self, batch: pb.Batch, sender: Sender, refused: Refused) -> None:
+        self._counters.add("refused", label=refused.cause)
+        _log.warning("batch of %s refused: %s: %s", sender.agent_id, refused.cause, refused.message)
+        facts = {
+            "code": refused.cause,
+            "message": refused.message,
+            "agent_id": sender.agent_id,
+            "table": batch.table[:256],
+            "boot_id": batch.boot_id[:256],
+            "stream": batch.stream[:256],
+            "first_sequence": batch.first_sequence,
+            "row_count": batch.row_count,
+            "compression": batch.compression,
+        }
+        await asyncio.to_thread(self._quarantine.keep, batch.body, facts)
+
+    async def _abort(self, context: grpc.aio.ServicerContext[Any, Any], error: EndedError) -> NoReturn:
+        await context.abort(error.status, error.message)
+        raise AssertionError("abort raises")
+
+    def _now_us(self) -> int:
+        return int(self._clock() * 1_000_000)
+
+
+def probe(listen: str) -> None:
+    """Try to listen, for an error that says why: gRPC only says that it could not. UserError with the remedy."""
+    host, _, port = listen.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, proto, _, address = found[0]
+        with socket.socket(family, kind, proto) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+            trial.listen(1)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{listen}: {reason}; stop what listens there or choose another ingest.listen") from None
+
+
+def _clean(text: str) -> str:
+    """Text that an agent says of itself, short and printable."""
+    return "".join(one if one.isprintable() else "?" for one in text[:253])

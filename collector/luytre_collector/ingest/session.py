@@ -1,0 +1,158 @@
+"""One stream of one agent: batches in, verdicts out, in the order of the batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import grpc
+from luytre_common.telemetry import Counters
+from luytre_common.wire.v1 import ingest_pb2 as pb
+
+from luytre_collector.ingest.admit import Admitted, Refused, Sender, admit
+from luytre_collector.ingest.budget import Budget
+
+#: What became of an admitted batch: None for stored, why it is refused, or why it is not stored for now.
+Outcome = Refused | str | None
+
+#: Hands an admitted batch on; the answer comes once, from any thread.
+Submit = Callable[[Admitted, Callable[[Outcome], None]], None]
+
+#: Keeps a batch whose envelope was refused.
+SetAside = Callable[[pb.Batch, Sender, Refused], Awaitable[None]]
+
+_CRC_IN_THREAD_BYTES = 1 << 20
+
+
+class EndedError(Exception):
+    """The stream ends with this status and message."""
+
+    def __init__(self, status: grpc.StatusCode, message: str) -> None:
+        self.status = status
+        self.message = message
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The place of a batch in the order of answers."""
+
+    batch: pb.Batch  # without its body
+    outcome: asyncio.Future[Outcome]
+
+
+class Session:
+    """Reads in a task of its own while `answers` is iterated over."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        submit: Submit,
+        set_aside: SetAside,
+        budget: Budget,
+        credit: int,
+        counters: Counters,
+        now_us: Callable[[], int],
+    ) -> None:
+        self.sender = sender
+        self._submit = submit
+        self._set_aside = set_aside
+        self._budget = budget
+        self._credit = credit
+        self._counters = counters
+        self._now_us = now_us
+        self._order: asyncio.Queue[_Answer | None] = asyncio.Queue()
+        self._under_way = asyncio.Semaphore(credit)
+        self._reader: asyncio.Task[None] | None = None
+        self._end: EndedError | None = None
+        self._giving: set[asyncio.Task[None]] = set()
+
+    def end(self, status: grpc.StatusCode, message: str) -> None:
+        """Read no more; once every batch read so far is answered, the stream ends with this status."""
+        self._end = self._end or EndedError(status, message)
+        if self._reader:
+            self._reader.cancel()
+
+    async def answers(self, requests: AsyncIterator[pb.AgentMessage]) -> AsyncIterator[pb.CollectorMessage]:
+        """Every answer, as it becomes known. Raises EndedError at the end if the stream must not end well."""
+        self._reader = asyncio.create_task(self._read(requests), name=f"read {self.sender.agent_id}")
+        if self._end:
+            self._reader.cancel()
+        try:
+            while (answer := await self._order.get()) is not None:
+                outcome = await answer.outcome
+                self._under_way.release()
+                yield self._message(answer.batch, outcome)
+        finally:
+            self._reader.cancel()
+        if self._end:
+            raise self._end
+
+    async def _read(self, requests: AsyncIterator[pb.AgentMessage]) -> None:
+        try:
+            async for message in requests:
+                kind = message.WhichOneof("kind")
+                if kind == "batch":
+                    await self._under_way.acquire()
+                    await self._accept(message.batch)
+                elif kind == "hello":
+                    raise EndedError(grpc.StatusCode.INVALID_ARGUMENT, "a second Hello on one stream")
+                else:
+                    self._counters.add("unknown_message")
+        except EndedError as error:
+            self._end = self._end or error
+        finally:
+            self._order.put_nowait(None)
+
+    async def _accept(self, batch: pb.Batch) -> None:
+        size = len(batch.body)
+        self._counters.add("batches_received", label=batch.table if batch.table.isidentifier() else "?")
+        self._counters.add("bytes_received", size)
+        if size > _CRC_IN_THREAD_BYTES:
+            admitted = await asyncio.to_thread(admit, batch, self.sender, self._now_us())
+        else:
+            admitted = admit(batch, self.sender, self._now_us())
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        if isinstance(admitted, Refused):
+            await self._set_aside(batch, self.sender, admitted)
+            outcome.set_result(admitted)
+        else:
+            await self._budget.take(size)
+            self._submit(admitted, self._settler(outcome, size))
+        batch.ClearField("body")
+        self._order.put_nowait(_Answer(batch, outcome))
+
+    def _settler(self, outcome: asyncio.Future[Outcome], size: int) -> Callable[[Outcome], None]:
+        loop = asyncio.get_running_loop()
+
+        def settle(value: Outcome) -> None:
+            if not outcome.done():
+                outcome.set_result(value)
+            giving = loop.create_task(self._budget.give(size))
+            self._giving.add(giving)
+            giving.add_done_callback(self._giving.discard)
+
+        def settle_from_thread(value: Outcome) -> None:
+            loop.call_soon_threadsafe(settle, value)
+
+        return settle_from_thread
+
+    def _message(self, batch: pb.Batch, outcome: Outcome) -> pb.CollectorMessage:
+        if isinstance(outcome, str):
+            raise EndedError(grpc.StatusCode.UNAVAILABLE, outcome)
+        if outcome is None:
+            through = batch.first_sequence + batch.row_count - 1
+            credit = self._budget.credit(self._credit)
+            return pb.CollectorMessage(
+                ack=pb.Ack(boot_id=batch.boot_id, stream=batch.stream, through_sequence=through, credit=credit)
+            )
+        return pb.CollectorMessage(
+            refusal=pb.Refusal(
+                boot_id=batch.boot_id,
+                stream=batch.stream,
+                first_sequence=batch.first_sequence,
+                code=outcome.code,
+                message=outcome.message,
+            )
+        )

@@ -1,0 +1,248 @@
+"""What happens to the batches that were admitted, from body to table. One call is one micro-batch.
+
+    decode -> dedupe -> stamp -> enrich -> detect -> alerts stored and in the outbox -> rows stored -> verdicts
+
+Alerts go first: when a crash falls between the two, the rows are not stored, the agent sends them again, and the same
+alerts with the same ids are made once more. The other way round an alert would be lost.
+
+Rows of all senders that go to one table on one day are one insert, hence stored whole or not at all. If the store
+refuses such an insert for good, every batch is tried alone, and the one that is at fault goes into quarantine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+from luytre_common.schema import Table
+from luytre_common.telemetry import Counters
+from luytre_common.wire.v1 import ingest_pb2 as pb
+
+from luytre_collector.alert_rows import alert_rows
+from luytre_collector.detect.alert import Alert
+from luytre_collector.enrich import Enricher
+from luytre_collector.enrich.stamp import Stamp, stamp
+from luytre_collector.ingest.admit import Admitted, Refused
+from luytre_collector.ingest.decode import decode
+from luytre_collector.ingest.dedupe import Dedupe
+from luytre_collector.ingest.quarantine import Quarantine
+from luytre_collector.notify.outbox import Outbox
+from luytre_collector.store.base import Store, StoreUnavailableError
+
+_log = logging.getLogger("luytre.pipeline")
+_DAY_US = 86_400_000_000
+
+
+class StoppingError(Exception):
+    """The collector is stopping while the store is away: what is not stored goes back to the agents."""
+
+
+class Matcher(Protocol):
+    """What the pipeline asks of detection: the alerts that these rows raise."""
+
+    def scan(self, table: str, rows: pa.Table) -> list[Alert]:
+        """Rows of `table` with every stored column, enriched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The batch is in the tables, now or since an earlier time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The batch is not stored: the agent keeps it and sends it again."""
+
+    reason: str
+
+
+Verdict = Stored | Refused | Postponed
+
+
+@dataclass(slots=True)
+class _Piece:
+    """One batch on its way: its place in the micro-batch, and its rows with every stored column."""
+
+    index: int
+    batch: Admitted
+    rows: pa.Table
+
+
+class AlertRaiser:
+    """Alerts to their table and into the outbox, each once. Safe for several threads."""
+
+    def __init__(self, store: Store, outbox: Outbox, counters: Counters) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._counters = counters
+
+    def __call__(self, alerts: Sequence[Alert]) -> None:
+        """Raise those that are new. StoreUnavailableError or OSError: none is lost if the caller tries again."""
+        fresh = [alert for alert in alerts if not self._outbox.known(alert.alert_id)]
+        if not fresh:
+            return
+        try:
+            self._store.insert("alerts", alert_rows(fresh), _token(alert.alert_id for alert in fresh))
+        except (StoreUnavailableError, OSError, MemoryError):
+            raise
+        except Exception:  # noqa: BLE001 - an alert that the table does not take must still reach people
+            self._counters.add("alerts_not_stored", len(fresh))
+            _log.exception("%d alerts refused by the store; they go to the channels only", len(fresh))
+        self._outbox.add(fresh)
+        for alert in fresh:
+            self._counters.add("alerts", label=alert.rule_level)
+
+
+class Pipeline:
+    """Driven by one thread: that is why no two inserts of one numbering can ever overlap."""
+
+    def __init__(
+        self,
+        store: Store,
+        matcher: Matcher,
+        enrichers: Mapping[str, Sequence[Enricher]],
+        raise_alerts: Callable[[Sequence[Alert]], None],
+        quarantine: Quarantine,
+        counters: Counters,
+        pause: Callable[[int], bool],
+    ) -> None:
+        """`pause(failures)` waits before another attempt at a store that is away; False means: give up, stopping."""
+        self._store = store
+        self._matcher = matcher
+        self._enrichers = enrichers
+        self._raise_alerts = raise_alerts
+        self._quarantine = quarantine
+        self._counters = counters
+        self._pause = pause
+        self._dedupe = Dedupe(lambda *key: self._patiently(lambda: store.last_sequence(*key)), counters)
+
+    def process(self, batches: Sequence[Admitted]) -> list[Verdict]:
+        """Store the batches; what became of each, in order. StoppingError if the store is away and we are stopping."""
+        try:
+            return self._process(batches)
+        except BaseException:
+            for batch in batches:
+                self._dedupe.forget(batch)
+            raise
+
+    def _process(self, batches: Sequence[Admitted]) -> list[Verdict]:
+        verdicts: list[Verdict] = [Stored()] * len(batches)
+        groups: dict[tuple[str, int], list[_Piece]] = {}
+        for index, batch in enumerate(batches):
+            made = self._prepare(index, batch)
+            if isinstance(made, Refused):
+                verdicts[index] = made
+                self._set_aside(batch, made)
+            elif made is not None:
+                day = batch.collector_time_us // _DAY_US  # the partition
+                groups.setdefault((batch.table.name, day), []).append(made)
+        for pieces in groups.values():
+            self._store_group(pieces, verdicts)
+        return verdicts
+
+    def _prepare(self, index: int, batch: Admitted) -> _Piece | Refused | None:
+        """A batch to rows; None if all of them are stored already."""
+        decoded = decode(batch)
+        if isinstance(decoded, Refused):
+            return decoded
+        if decoded.unknown_columns:
+            self._counters.add("unknown_columns", len(decoded.unknown_columns), batch.table.name)
+        fresh = self._dedupe.judge(batch)
+        if fresh.skip == batch.row_count:
+            return None
+        sender = batch.sender
+        given = Stamp(
+            agent_id=sender.agent_id,
+            host_name=sender.host_name,
+            boot_id=batch.boot_id,
+            stream=batch.stream,
+            first_sequence=batch.first_sequence + fresh.skip,
+            agent_time_us=batch.agent_time_us,
+            collector_time_us=batch.collector_time_us,
+        )
+        return _Piece(index, batch, stamp(batch.table, decoded.rows.slice(fresh.skip), given))
+
+    def _store_group(self, pieces: Sequence[_Piece], verdicts: list[Verdict]) -> None:
+        try:
+            self._store_together(pieces)
+        except StoppingError:
+            raise
+        except Exception as error:  # noqa: BLE001 - refused for good: whatever it is, it must not stop the others
+            if len(pieces) > 1:
+                _log.warning("%d batches refused together, trying each alone: %s", len(pieces), _first_line(error))
+                self._counters.add("isolated", len(pieces), pieces[0].batch.table.name)
+                for piece in pieces:
+                    self._store_group([piece], verdicts)
+                return
+            batch = pieces[0].batch
+            self._dedupe.forget(batch)
+            refused = Refused(pb.REFUSAL_CODE_BAD_BODY, f"the store refuses the rows: {_first_line(error)}")
+            verdicts[pieces[0].index] = refused
+            self._set_aside(batch, refused)
+
+    def _store_together(self, pieces: Sequence[_Piece]) -> None:
+        table = pieces[0].batch.table
+        rows = pa.concat_tables([piece.rows for piece in pieces]).unify_dictionaries().combine_chunks()
+        for enrich in self._enrichers.get(table.name, ()):
+            rows = enrich(rows)
+        alerts = self._detect(table, rows)
+        token = _token(f"{p.rows.num_rows}/{p.batch.last_sequence}/{_numbering(p.batch)}" for p in pieces)
+        if alerts:
+            self._patiently(lambda: self._raise_alerts(alerts))
+        self._patiently(lambda: self._store.insert(table.name, rows, token))
+        self._counters.add("inserts", label=table.name)
+        self._counters.add("batches_stored", len(pieces), table.name)
+        self._counters.add("rows_stored", rows.num_rows, table.name)
+
+    def _detect(self, table: Table, rows: pa.Table) -> list[Alert]:
+        try:
+            return self._matcher.scan(table.name, rows)
+        except Exception:  # noqa: BLE001 - a fault in detection must not keep rows out of the tables
+            self._counters.add("detect_failed", label=table.name)
+            _log.exception("detection failed on %d rows of %s; they are stored unscanned", rows.num_rows, table.name)
+            return []
+
+    def _patiently(self, action: Callable[[], Any]) -> Any:
+        """Do it, again and again while the store is away or this machine is out of memory or disk."""
+        failures = 0
+        while True:
+            try:
+                return action()
+            except (StoreUnavailableError, MemoryError, OSError) as error:
+                failures += 1
+                self._counters.add("store_retries")
+                _log.warning("store away, %d attempts: %s", failures, _first_line(error))
+                if not self._pause(failures):
+                    raise StoppingError from None
+
+    def _set_aside(self, batch: Admitted, refused: Refused) -> None:
+        self._counters.add("refused", label=refused.cause)
+        _log.warning("batch of %s refused: %s: %s", _numbering(batch), refused.cause, refused.message)
+        facts = {
+            "code": refused.cause,
+            "message": refused.message,
+            "agent_id": batch.sender.agent_id,
+            "table": batch.table.name,
+            "boot_id": batch.boot_id,
+            "stream": batch.stream,
+            "first_sequence": batch.first_sequence,
+            "row_count": batch.row_count,
+            "compression": "zstd" if batch.zstd else "none",
+        }
+        self._quarantine.keep(batch.body, facts)
+
+
+def _numbering(batch: Admitted) -> str:
+    return f"{batch.table.name}/{batch.sender.agent_id}/{batch.boot_id}/{batch.stream}/{batch.first_sequence}"
+
+
+def _token(parts: Any) -> str:
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

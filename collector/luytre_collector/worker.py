@@ -1,0 +1,118 @@
+"""The thread that drives the pipeline, and the queue in front of it, so that the event loop never blocks.
+
+Batches that wait are taken together. With few of them around, the worker lingers for a moment after the first one, so
+that inserts stay large and rare (an insert costs about 20 ms however small it is).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from luytre_common.settings import at_least, setting
+from luytre_common.telemetry import Counters
+
+from luytre_collector.ingest.admit import Admitted
+from luytre_collector.pipeline import Postponed, StoppingError, Verdict
+
+#: Called from the worker's thread, once, with what became of a batch.
+Done = Callable[[Verdict], None]
+
+_STOPPING = "the collector is stopping"
+_log = logging.getLogger("luytre.pipeline")
+
+
+@dataclass(frozen=True)
+class Config:
+    """How batches become inserts."""
+
+    enough_rows: int = setting(10_000, "rows that are inserted without lingering", at_least(1))
+    most_rows: int = setting(200_000, "rows that are taken together at most", at_least(1))
+    most_bytes: int = setting(256 << 20, "bytes of opened bodies that are taken together at most", at_least(1))
+    linger_s: float = setting(0.2, "how long to wait for more rows, seconds", at_least(0))
+    retry_min_s: float = setting(0.1, "pause before asking a store that is away again; doubles", at_least(0.001))
+    retry_max_s: float = setting(5.0, "longest such pause, seconds", at_least(0.001))
+
+
+class Worker:
+    """Takes batches from any thread and says what became of each. `process` is `Pipeline.process`."""
+
+    def __init__(self, config: Config, counters: Counters) -> None:
+        self._config = config
+        self._counters = counters
+        self._queue: deque[tuple[Admitted, Done]] = deque()
+        self._rows = 0
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]]) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, args=(process,), name="pipeline", daemon=True)
+        self._thread.start()
+
+    def submit(self, batch: Admitted, done: Done) -> None:
+        """Queue a batch. The caller bounds how many wait: see `ingest.budget`."""
+        with self._changed:
+            stopped = self._stop.is_set()
+            if not stopped:
+                self._queue.append((batch, done))
+                self._rows += batch.row_count
+                self._counters.set("queued_batches", len(self._queue))
+                self._changed.notify()
+        if stopped:
+            done(Postponed(_STOPPING))
+
+    def pause(self, failures: int) -> bool:
+        """Wait before another attempt; False when stopping, because then what is queued goes back to the agents."""
+        seconds = min(self._config.retry_max_s, self._config.retry_min_s * 2.0 ** min(failures - 1, 30))
+        return not self._stop.wait(seconds)
+
+    def close(self) -> None:
+        """Finish what is queued, unless the store is away; end the thread."""
+        with self._changed:
+            self._stop.set()
+            self._changed.notify()
+        if self._thread:
+            self._thread.join()
+
+    def _run(self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]]) -> None:
+        while taken := self._take():
+            verdicts = self._judge(process, [batch for batch, _ in taken])
+            for (_, done), verdict in zip(taken, verdicts, strict=True):
+                done(verdict)
+
+    def _judge(
+        self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]], batches: Sequence[Admitted]
+    ) -> Sequence[Verdict]:
+        try:
+            return process(batches)
+        except StoppingError:
+            return [Postponed(_STOPPING)] * len(batches)
+        except Exception:  # noqa: BLE001 - the thread must live on; the agents keep the batches and come again
+            _log.exception("the pipeline failed on %d batches", len(batches))
+            self._counters.add("pipeline_failed", len(batches))
+            return [Postponed("the collector failed; see its log")] * len(batches)
+
+    def _take(self) -> list[tuple[Admitted, Done]]:
+        """The next micro-batch; empty when stopping and all is done."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._queue) or self._stop.is_set())
+            self._changed.wait_for(
+                lambda: self._rows >= self._config.enough_rows or self._stop.is_set(), self._config.linger_s
+            )
+            taken: list[tuple[Admitted, Done]] = []
+            rows = size = 0
+            while self._queue:
+                batch = self._queue[0][0]
+                rows += batch.row_count
+                size += batch.body_size
+                if taken and (rows > self._config.most_rows or size > self._config.most_bytes):
+                    break
+                taken.append(self._queue.popleft())
+                self._rows -= batch.row_count
+            self._counters.set("queued_batches", len(self._queue))
+            return taken
