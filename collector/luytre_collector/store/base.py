@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
-
-from luytre_common.errors import LuytreError
+from luytre_common.errors import LuytreError, UserError
 
 
 class StoreError(LuytreError):
@@ -16,6 +15,12 @@ class StoreError(LuytreError):
 
 class StoreUnavailableError(StoreError):
     """The store cannot be reached, is full, or is read-only for now: try again later; nothing was inserted."""
+
+
+class QueryRefusedError(StoreError, UserError):
+    """A person's SQL is wrong, or asks for more than a person may: the person's mistake, told in one line."""
+
+    exit_code = UserError.exit_code
 
 
 class Store(Protocol):
@@ -34,10 +39,19 @@ class Store(Protocol):
         """
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run a SELECT. Parameters are ClickHouse's: `{name:Type}` in the SQL."""
+        """Run a SELECT. Parameters are ClickHouse's, `{name:Type}` in the SQL: str, int, float, bool or lists of these.
 
-    def query_text(self, sql: str, form: str) -> bytes:
-        """Run a read-only statement for a person; `form` is a ClickHouse output format (JSONEachRow, CSVWithNames...)."""
+        Columns come back as the schema's Arrow types (LowCardinality as a dictionary, IPv6 as 16 bytes, DateTime64(6)
+        as timestamp[us, UTC]). The session's zone is UTC. A DateTime, as from `toStartOfHour`, comes back as seconds
+        (uint32) from the embedded engine; ask for `toDateTime64(..., 6, 'UTC')`.
+        """
+
+    def query_text(self, sql: str, form: str, utc: bool = False) -> bytes:
+        """Run a read-only statement for a person; `form` is a ClickHouse output format (JSONEachRow, CSVWithNames...).
+
+        Times are shown and read in the zone of the configuration, unless `utc`. QueryRefusedError, in one line, for
+        wrong SQL, for what is not reading, and for what exceeds the limits on time, rows and memory.
+        """
 
     def last_sequence(self, table: str, agent_id: str, boot_id: str, stream: str) -> int:
         """The largest stored sequence of this numbering; -1 if there is none. From the tables, not from memory."""

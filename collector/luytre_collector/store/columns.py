@@ -1,0 +1,116 @@
+"""Arrow to the columns that clickhouse-driver writes, and the columns that it reads to Arrow. Pure.
+
+No loop over rows is written in Python on the way in: integers and times go through a buffer's `tolist`, names through
+their dictionary.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import pyarrow as pa
+from luytre_common.schema import Kind, Table
+
+_FORMATS = {Kind.U8: "B", Kind.U16: "H", Kind.U32: "I", Kind.U64: "Q", Kind.I32: "i", Kind.TIME: "q"}
+
+
+def to_driver(table: Table, rows: pa.Table) -> list[list[Any]]:
+    """The stored columns of prepared rows (`rows.prepare`): int for numbers and times, bytes for addresses, str."""
+    columns = []
+    for column in table.stored_columns:
+        chunks = rows.column(column.name).chunks
+        values: list[Any] = []
+        for chunk in chunks:
+            values += _values(column.kind, chunk)
+        columns.append(values)
+    return columns
+
+
+def _values(kind: Kind, array: Any) -> list[Any]:
+    if kind in _FORMATS:
+        return _numbers(array, _FORMATS[kind])
+    if kind is Kind.NAME:
+        words = array.dictionary.to_pylist()
+        return list(map(words.__getitem__, _numbers(array.indices, "i")))
+    return list(array.to_pylist())
+
+
+def _numbers(array: Any, form: str) -> list[Any]:
+    data = array.buffers()[1]
+    if data is None:
+        return []
+    view = memoryview(data).cast("B").cast(form)  # type: ignore[call-overload]  # a format known only at run time
+    return list(view[array.offset : array.offset + len(array)].tolist())
+
+
+def to_arrow(
+    names_and_types: Sequence[tuple[str, str]], columns: Sequence[Sequence[Any]], for_people: bool = False
+) -> pa.Table:
+    """A query's answer as the embedded engine would give it; see `Store.query`.
+
+    `for_people`: DateTime as a time, not as seconds.
+    """
+    arrays, names = [], []
+    for index, (name, spec) in enumerate(names_and_types):
+        names.append(name)
+        arrays.append(_array(spec, columns[index] if columns else (), for_people))
+    return pa.table(arrays, names=names)
+
+
+def _array(spec: str, values: Sequence[Any], for_people: bool) -> Any:
+    kind, convert = _type(spec, for_people)
+    if convert is not None:
+        values = [None if value is None else convert(value) for value in values]
+    if isinstance(kind, pa.DictionaryType):
+        return pa.array(values, kind.value_type).dictionary_encode()
+    return pa.array(values, kind)
+
+
+_SIMPLE: dict[str, pa.DataType] = {
+    **{f"UInt{bits}": getattr(pa, f"uint{bits}")() for bits in (8, 16, 32, 64)},
+    **{f"Int{bits}": getattr(pa, f"int{bits}")() for bits in (8, 16, 32, 64)},
+    "Float32": pa.float32(),
+    "Float64": pa.float64(),
+    "String": pa.string(),
+    "Bool": pa.bool_(),
+    "Date": pa.date32(),
+    "Date32": pa.date32(),
+    "Nothing": pa.null(),
+}
+_TIME64 = re.compile(r"DateTime64\((\d)(?:, '([^']+)')?\)")
+_TIME = re.compile(r"DateTime(?:\('([^']+)'\))?")
+
+_UNITS: tuple[Literal["s", "ms", "us", "ns"], ...] = ("s", "ms", "ms", "ms", "us", "us", "us", "ns", "ns", "ns")
+
+Convert = Callable[[Any], Any]
+
+
+def _type(spec: str, for_people: bool) -> tuple[pa.DataType, Convert | None]:
+    if spec in _SIMPLE:
+        return _SIMPLE[spec], None
+    if spec == "IPv6":
+        return pa.binary(16), lambda value: value.packed
+    if spec == "IPv4":
+        return (pa.string(), str) if for_people else (pa.uint32(), int)
+    if match := _TIME64.fullmatch(spec):
+        return pa.timestamp(_UNITS[int(match[1])], match[2] or "UTC"), None
+    if match := _TIME.fullmatch(spec):
+        return (pa.timestamp("s", match[1] or "UTC"), None) if for_people else (pa.uint32(), _seconds)
+    inner = spec[spec.find("(") + 1 : -1]
+    if spec.startswith("Nullable("):
+        return _type(inner, for_people)
+    if spec.startswith("LowCardinality("):
+        kind, convert = _type(inner, for_people)
+        return (pa.dictionary(pa.int32(), kind) if kind == pa.string() else kind), convert
+    if spec.startswith("Array("):
+        kind, convert = _type(inner, for_people)
+        if isinstance(kind, pa.DictionaryType):
+            kind = kind.value_type
+        return pa.list_(kind), None if convert is None else lambda values: [convert(value) for value in values]
+    return pa.string(), str
+
+
+def _seconds(value: Any) -> int:
+    return int(value.timestamp())

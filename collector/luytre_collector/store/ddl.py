@@ -1,0 +1,87 @@
+"""CREATE TABLE statements, derived from the column table. Pure: text in, text out.
+
+Choices that hold for every table:
+
+* `fsync_after_insert`, `fsync_part_directory`: an insert is acknowledged to the agent, which then deletes its copy, so
+  the rows must survive a power cut.
+* `non_replicated_deduplication_window`: how many insert tokens the table remembers (see `Store.insert`).
+* `ttl_only_drop_parts`: a partition is one day of arrival and expires whole; nothing is rewritten to forget.
+* a `minmax` index on the event time, where the primary key does not already narrow it down.
+* a projection with the largest sequence of every numbering, which is what `Store.last_sequence` asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from luytre_common.schema import Column, Maker, Table
+
+#: How many of its last insert tokens a table remembers. A batch is sent again at most once per reconnection, and the
+#: collector's own check of sequences stands behind this one.
+DEDUPLICATION_WINDOW = 1000
+
+#: Columns that together name a numbering of rows.
+NUMBERING = ("agent_id", "boot_id", "stream")
+
+
+def text(value: str) -> str:
+    """A ClickHouse string literal."""
+    return "'" + value.translate(_ESCAPES) + "'"
+
+
+_ESCAPES = {ord("\\"): "\\\\", ord("'"): "\\'", ord("\n"): "\\n", ord("\t"): "\\t", 0: "\\0"}
+
+
+def name(value: str) -> str:
+    """A ClickHouse identifier, quoted."""
+    return "`" + value.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def column(one: Column) -> str:
+    """The definition of a column, as in CREATE TABLE and ALTER TABLE ADD COLUMN."""
+    parts = [name(one.name), one.kind.clickhouse]
+    if one.maker is Maker.SQL:
+        parts.append(f"ALIAS {one.alias}")
+    parts.append(f"COMMENT {text(one.meaning)}")
+    if one.codec:
+        parts.append(f"CODEC({one.codec})")
+    return " ".join(parts)
+
+
+def create_table(table: Table) -> str:
+    """The whole statement. Creating a table that is there does nothing."""
+    lines = [column(one) for one in table.columns]
+    lines += [definition for _, definition in extras(table)]
+    body = ",\n    ".join(lines)
+    return (
+        f"CREATE TABLE IF NOT EXISTS {name(table.name)}\n"
+        f"(\n    {body}\n)\n"
+        f"ENGINE = {table.engine}\n"
+        f"PARTITION BY {table.partition_by}\n"
+        f"ORDER BY ({', '.join(table.order_by)})\n"
+        f"TTL toDateTime(collector_time) + toIntervalDay({table.retention_days})\n"
+        f"SETTINGS {', '.join(f'{key} = {value}' for key, value in _settings(table))}\n"
+        f"COMMENT {text(table.meaning)}"
+    )
+
+
+def extras(table: Table) -> Iterator[tuple[str, str]]:
+    """Skip indexes and projections: name and definition, as in CREATE TABLE and after ALTER TABLE ADD."""
+    if _needs_time_index(table):
+        index = f"{table.event_time}_range"
+        yield index, f"INDEX {index} {table.event_time} TYPE minmax GRANULARITY 1"
+    if table.engine == "MergeTree":  # a replacing merge would have to rebuild the projection
+        keys = ", ".join(NUMBERING)
+        yield "last_sequence", f"PROJECTION last_sequence (SELECT {keys}, max(sequence) GROUP BY {keys})"
+
+
+def _needs_time_index(table: Table) -> bool:
+    return table.order_by[0] != table.event_time
+
+
+def _settings(table: Table) -> Iterator[tuple[str, int]]:
+    yield "non_replicated_deduplication_window", DEDUPLICATION_WINDOW
+    yield "fsync_after_insert", 1
+    yield "fsync_part_directory", 1
+    if table.partition_by == "toDate(collector_time)":
+        yield "ttl_only_drop_parts", 1

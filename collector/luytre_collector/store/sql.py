@@ -1,0 +1,71 @@
+"""The statements that every store sends, and how values travel in them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from luytre_common.schema import Table
+
+from luytre_collector.store import ddl
+from luytre_collector.store.rows import MAX_ROWS
+
+#: Database of the tables, times in UTC.
+DATABASE = "luytre"
+
+#: Database of views on the tables, times in the zone of the configuration.
+LOCAL_DATABASE = "luytre_local"
+
+#: One insert becomes one block, hence one part: it is there whole or not at all.
+INSERT_SETTINGS: Mapping[str, int] = {
+    "async_insert": 0,
+    "insert_deduplicate": 1,
+    "max_block_size": 1 << 20,
+    "max_insert_block_size": 1 << 20,
+    "min_insert_block_size_rows": 1 << 20,
+    "min_insert_block_size_bytes": 0,
+    "max_insert_threads": 1,
+}
+
+assert MAX_ROWS <= 1 << 20, "an insert must fit into one block"
+
+
+def column_list(table: Table) -> str:
+    """The stored columns as an INSERT names them."""
+    return ", ".join(ddl.name(column.name) for column in table.stored_columns)
+
+
+def settings_clause(values: Mapping[str, int | str]) -> str:
+    """What follows SET or SETTINGS."""
+    return ", ".join(f"{key} = {value if isinstance(value, int) else ddl.text(value)}" for key, value in values.items())
+
+
+def last_sequence(table: Table) -> str:
+    """The largest sequence of a numbering, in a form that the projection of the same name answers; no row if none."""
+    keys = ", ".join(ddl.NUMBERING)
+    where = " AND ".join(f"{key} = {{{key}:String}}" for key in ddl.NUMBERING)
+    return f"SELECT {keys}, max(sequence) AS last FROM {DATABASE}.{ddl.name(table.name)} WHERE {where} GROUP BY {keys}"
+
+
+def parameter(value: Any) -> str:
+    """A query parameter as ClickHouse reads it: the text of a value, escaped as in TabSeparated.
+
+    Elements of lists are quoted literals. ValueError for what is not str, int, float, bool or a list of these.
+    """
+    if isinstance(value, str):
+        return value.translate(_ESCAPES)
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(ddl.text(one) if isinstance(one, str) else parameter(one) for one in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    raise ValueError(f"{type(value).__name__} cannot be a query parameter")
+
+
+def parameters(values: Mapping[str, Any] | None) -> dict[str, str]:
+    """All parameters of a query as text."""
+    return {name: parameter(value) for name, value in (values or {}).items()}
+
+
+_ESCAPES = {ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", 0: "\\0"}
