@@ -127,6 +127,8 @@ class _Reader:
                 f"condition: give exactly one of {', '.join(_OPERATORS)} with a number, and field where needed",
             )
             return ">=", 1, []
+        if kind == "temporal_ordered" and (operators[0], threshold) != ("gte", len(self.bases)):
+            self._wrong("condition", "condition: temporal_ordered asks for all its rules; remove the condition")
         names = self._words("condition", value.get("field") or [])
         if kind.startswith("value_") and not names:
             self._wrong("condition", f"condition: {kind} needs field: the field whose values count")

@@ -30,7 +30,8 @@ _TOKENS = re.compile(
 _PARAMETER = re.compile(r"\{\s*(\w+)\s*:")
 _KEYS = {
     "title", "title_vi", "id", "name", "status", "description", "description_vi", "author", "date", "modified",
-    "references", "license", "level", "tags", "falsepositives", "query", "group", "schedule", "lookback", "quiet", "examples",
+    "references", "license", "level", "tags", "falsepositives", "query", "group",
+    "schedule", "lookback", "quiet", "examples",
 }  # fmt: skip
 
 

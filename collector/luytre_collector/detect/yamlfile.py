@@ -105,8 +105,9 @@ def read(path: Path) -> list[Document]:
     try:
         return _documents(text, path)
     except yaml.MarkedYAMLError as error:
-        mark: object = error.problem_mark or error.context_mark
-        raise YamlError(getattr(mark, "line", 0) + 1, f"not YAML: {error.problem or error.context}") from None
+        marks: list[Any] = [error.problem_mark, error.context_mark]
+        line = next((mark.line for mark in marks if mark is not None), 0)
+        raise YamlError(line + 1, f"not YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError) as error:
         raise YamlError(1, f"not YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
