@@ -55,6 +55,7 @@ class Spool:
         self._writer: Writer | None = None
         self._bytes = 0
         self._pending = 0
+        self._appended = 0
         self._next_number = 0
         self._ledger_time = float("-inf")
 
@@ -118,6 +119,7 @@ class Spool:
                 return False
             self._ledger.next[sealed.table] = record.last + 1
             self._pending += 1
+            self._appended += 1
             self.counters.add("batches_appended", label=record.table)
             self.counters.add("rows_appended", record.rows, record.table)
             self.counters.add("bytes_appended", len(record.batch), record.table)
@@ -335,10 +337,15 @@ class Spool:
                 if refused == key:
                     run.refuse(first)
 
-    def wait(self, ready: Callable[[], bool], timeout_s: float) -> bool:
+    def wait(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
         """Sleep until `ready()`, asked again at each change, or for `timeout_s` seconds; returns what it said last."""
         with self._changed:
             return self._changed.wait_for(ready, timeout_s)
+
+    def appended(self) -> int:
+        """Number of batches appended since the opening: whoever has read all of `pending` waits for it to grow."""
+        with self._changed:
+            return self._appended
 
     def wake(self) -> None:
         """Let everybody in `wait` ask again."""

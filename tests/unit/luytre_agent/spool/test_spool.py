@@ -205,10 +205,8 @@ def test_many_threads(make_spool: Make, sealed: Any) -> None:
     seen: list[tuple[str, int]] = []
 
     def read() -> None:
-        position = None
-        while len(seen) < 300 and spool.wait(lambda: position is None or spool.end > position, 20):
-            for stored in spool.pending(position):
-                position = stored.position
+        while len(seen) < 300 and spool.wait(lambda: spool.unsettled() > 0, 20):
+            for stored in spool.pending():
                 seen.append((stored.record.key.stream, stored.record.first))
                 spool.acknowledge(spool.boot_id, stored.record.key.stream, stored.record.last)
 

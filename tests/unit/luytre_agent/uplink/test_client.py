@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from luytre_agent.spool import Spool
+from luytre_agent.uplink import Uplink
+from luytre_common.wire.v1 import ingest_pb2 as pb
+
+Make = Callable[..., Uplink]
+
+
+def ack(batch: pb.Batch, **fields: Any) -> pb.CollectorMessage:
+    through = batch.first_sequence + batch.row_count - 1
+    return pb.CollectorMessage(
+        ack=pb.Ack(
+            **{"boot_id": batch.boot_id, "stream": batch.stream, "through_sequence": through, "credit": 4} | fields
+        )
+    )
+
+
+def fill(spool: Spool, sealed: Any, count: int, table: str = "flows") -> None:
+    for _ in range(count):
+        assert spool.append(sealed(table=table), 1_700_000_000.5)
+
+
+def firsts(collector: Any) -> list[int]:
+    return [batch.first_sequence for batch in collector.batches]
+
+
+def test_everything_that_waits_is_delivered_and_deleted(
+    spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make
+) -> None:
+    fill(spool, sealed, 20)
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    assert uplink.drain(30)
+    fill(spool, sealed, 5, "dns")  # also what comes while the line is open
+    assert uplink.drain(30)
+    assert firsts(collector) == [*range(0, 200, 10), *range(0, 50, 10)]
+    assert uplink.counters.get("batches_sent", "flows") == 20
+    assert uplink.counters.get("rows_sent", "dns") == 50
+    assert uplink.counters.get("bytes_sent", "dns") > 5 * 40
+    assert spool.counters.get("rows_acknowledged", "flows") == 200
+    assert uplink.counters.get("connects") == 1
+    assert {one.name: one.value for one in uplink.samples()}["connected"] == 1
+    assert collector.hellos[0].protocol == 1
+
+
+def test_no_more_unanswered_batches_than_the_credit(
+    spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make
+) -> None:
+    pending: list[pb.Batch] = []
+    most = 0
+
+    def hold(_: Any, batch: pb.Batch) -> Iterator[pb.CollectorMessage]:
+        nonlocal most
+        pending.append(batch)
+        most = max(most, len(pending))
+        if len(pending) == 3:  # with fewer than the credit in hand, the agent would have to send the next anyway
+            yield from (ack(one, credit=3) for one in pending)
+            pending.clear()
+
+    collector.credit, collector.answer = 3, hold
+    fill(spool, sealed, 30)
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    assert uplink.drain(30)
+    assert most == 3
+
+
+def test_a_credit_of_zero_slows_down_but_does_not_stop(
+    spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make
+) -> None:
+    collector.credit = 0
+    fill(spool, sealed, 5)
+    collector.start(authority.issue("collector"))
+    assert make_uplink(authority.issue("web-01"), collector.port).drain(30)
+
+
+def test_after_lost_acknowledgements_the_same_bytes_are_sent_again(
+    spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make
+) -> None:
+    def lose_then_keep(one: Any, batch: pb.Batch) -> Iterator[pb.CollectorMessage]:
+        if len(one.streams) == 1 and one.streams[0] == 3:
+            raise RuntimeError("the collector dies with three batches in hand")
+        if len(one.streams) > 1:
+            yield ack(batch)
+
+    collector.answer = lose_then_keep
+    fill(spool, sealed, 6)
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    assert uplink.drain(30)
+    cut = collector.streams[0]
+    first, again = collector.batches[:cut], collector.batches[cut:]
+    assert [one.first_sequence for one in again] == [0, 10, 20, 30, 40, 50]
+    assert [one.SerializeToString() for one in again[:cut]] == [one.SerializeToString() for one in first]
+    assert uplink.counters.get("batches_resent", "flows") >= 3
+    assert uplink.counters.get("disconnects", "broken") == 1
+
+
+def test_a_collector_that_never_answers_is_left_and_tried_again(
+    spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    def mute_at_first(one: Any, batch: pb.Batch) -> Iterator[pb.CollectorMessage]:
+        if len(one.streams) > 1:
+            yield ack(batch)
+
+    collector.answer = mute_at_first
+    fill(spool, sealed, 2)
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port, answer_seconds=1.0)
+    assert uplink.drain(30)
+    assert uplink.counters.get("disconnects", "silent") == 1
+    assert "did not answer for 1 s" in caplog.text
+
+
+def test_a_refused_batch_is_counted_and_the_rest_goes_on(
+    spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    def pick(_: Any, batch: pb.Batch) -> Iterator[pb.CollectorMessage]:
+        if batch.first_sequence == 10:
+            refusal = pb.Refusal(
+                boot_id=batch.boot_id, stream=batch.stream, first_sequence=10, code=4, message="not zstd"
+            )
+            yield pb.CollectorMessage(refusal=refusal)
+        else:
+            yield ack(batch)
+
+    collector.answer = pick
+    fill(spool, sealed, 4)
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    assert uplink.drain(30)
+    assert uplink.counters.get("batches_refused", "bad_body") == 1
+    assert spool.counters.get("rows_refused", "flows") == 10
+    assert spool.counters.get("rows_acknowledged", "flows") == 30
+    assert "refused a batch of flows: bad_body: not zstd" in caplog.text
+
+
+def test_answers_about_what_was_never_sent_delete_nothing(
+    spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make
+) -> None:
+    def liar(one: Any, batch: pb.Batch) -> Iterator[pb.CollectorMessage]:
+        if one.streams[0] == 1 and len(one.streams) == 1:
+            yield ack(batch, boot_id="another", credit=1)
+            yield pb.CollectorMessage(
+                refusal=pb.Refusal(boot_id=batch.boot_id, stream=batch.stream, first_sequence=30, code=1)
+            )
+            yield pb.CollectorMessage()
+            yield ack(batch, through_sequence=1 << 63, credit=1)
+        elif batch.first_sequence:
+            with one.changed:
+                one.changed.notify_all()
+
+    collector.answer, collector.credit = liar, 1
+    fill(spool, sealed, 4)
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    collector.wait(lambda: len(collector.batches) == 2)
+    assert spool.unsettled() == 3
+    assert uplink.counters.get("acks_unknown") == 1
+    assert uplink.counters.get("refusals_unknown") == 1
+    assert uplink.counters.get("messages_unknown") == 1
+
+
+def test_a_wrong_authority_is_said_once_and_tried_again(
+    spool: Spool, authority: Any, make_authority: Any, tmp_path: Path, collector: Any, make_uplink: Make,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    collector.start(make_authority(tmp_path / "other", "other").issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    assert spool.wait(lambda: uplink.counters.get("disconnects", "authority") >= 3, 30)
+    lines = [record.getMessage() for record in caplog.records if record.name == "uplink"]
+    assert len(lines) == 1
+    assert "has a certificate that is not of our authority" in lines[0]
+    assert "give [tls] authority the file of the collector's authority" in lines[0]
+
+
+def test_a_refused_identity_is_said(
+    spool: Spool, authority: Any, collector: Any, make_uplink: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector.refuse_with = (grpc.StatusCode.PERMISSION_DENIED, "web-01 is revoked")
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    assert spool.wait(lambda: uplink.counters.get("disconnects", "identity") >= 1, 30)
+    assert "refused our identity: web-01 is revoked; ask for a new certificate" in caplog.text
+
+
+def test_it_waits_for_a_collector_that_is_not_there_yet(
+    spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    identity = authority.issue("collector")
+    collector.start(identity)
+    port = collector.port
+    collector.stop()
+    fill(spool, sealed, 2)
+    caplog.set_level(logging.INFO)
+    uplink = make_uplink(authority.issue("web-01"), port)
+    assert spool.wait(lambda: uplink.counters.get("disconnects", "unreachable") >= 2, 30)
+    assert "cannot be reached: Connection refused" in caplog.text
+    collector.start(identity, port)
+    assert uplink.drain(30)
+    assert f"connected to collector 127.0.0.1:{port} as web-01" in caplog.text
+
+
+def test_stop_keeps_what_was_not_answered(
+    spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make
+) -> None:
+    collector.answer = lambda one, batch: iter(())
+    fill(spool, sealed, 2)
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    collector.wait(lambda: len(collector.batches) == 2)
+    assert not uplink.drain(0)
+    uplink.stop()
+    assert spool.unsettled() == 2
