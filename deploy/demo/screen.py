@@ -80,7 +80,7 @@ class Screen:
         self.done(self.text(en, vi), f"{time.monotonic() - begin:.1f} s")
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
-        """Rows in columns as wide as their widest cell; numbers go to the right. `styles` has one style for each row."""
+        """Rows in columns as wide as their widest cell; numbers go to the right. `styles` has one for each row."""
         widths = [max(map(width, column)) for column in zip(head, *rows, strict=True)]
         right = [bool(rows) and all(_is_number(row[index]) for row in rows) for index in range(len(head))]
         self.line("  " + self.style("dim", _row(head, widths, right)))
