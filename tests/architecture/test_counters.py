@@ -1,4 +1,4 @@
-"""A counter that no test moves does not exist: every name that the Python code counts under is asked for by some test."""
+"""A counter that no test moves does not exist: a test asks for every name that the Python code counts under."""
 
 from __future__ import annotations
 
