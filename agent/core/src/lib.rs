@@ -3,13 +3,14 @@
 //! Data walks through the modules in one direction:
 //!
 //! `capture` (ring, pcap, pcapng) → `decode` (headers) → `flow` (table, states) with `app` (DNS, TLS) → `columns` (Arrow
-//! IPC). `host` turns kernel events (eBPF, proc connector) into the same columns. `python` is the only module that
+//! IPC), which `engine` puts together. `host` turns kernel events (eBPF, proc connector) into the same columns. `python` is the only module that
 //! knows Python.
 
 pub mod app;
 pub mod capture;
 pub mod columns;
 pub mod decode;
+pub mod engine;
 pub mod flow;
 pub mod host;
 pub mod schema;

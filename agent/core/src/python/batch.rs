@@ -47,6 +47,11 @@ impl Sealed {
     }
 }
 
+/// Batches from the core, for a Python list.
+pub fn to_python(batches: Vec<columns::Sealed>) -> Vec<Sealed> {
+    batches.into_iter().map(Sealed).collect()
+}
+
 /// One JSON object per row and line: `table`, then every column of the schema in order, aliases included.
 #[pyfunction]
 #[pyo3(signature = (batch, first_sequence=0))]

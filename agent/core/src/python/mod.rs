@@ -1,8 +1,11 @@
 //! The Python face of the core. `luytre_agent/_core.pyi` says what it is; everything else in the crate knows no Python.
 
 mod batch;
+mod replay;
 mod rows;
+mod shared;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 #[pymodule]
@@ -10,5 +13,16 @@ mod _core {
     #[pymodule_export]
     use super::batch::{Sealed, to_json_lines};
     #[pymodule_export]
+    use super::replay::{FileReplay, read_only_count};
+    #[pymodule_export]
     use super::rows::TableBuilder;
+}
+
+/// Seconds of a setting as microseconds. ValueError, naming the setting, if they are not positive or beyond a year.
+fn microseconds(name: &str, seconds: f64) -> PyResult<i64> {
+    const YEAR: f64 = 365.0 * 86_400.0;
+    if seconds > 0.0 && seconds <= YEAR {
+        return Ok((seconds * 1e6).ceil() as i64);
+    }
+    Err(PyValueError::new_err(format!("{name}: {seconds} is not between 0 and {YEAR} seconds")))
 }

@@ -54,7 +54,7 @@ fn letters_that_repeat_are_written_on_their_scales() {
     assert_eq!(only(&script(&again(10))).history, "ShADTT");
     assert_eq!(only(&script(&again(100))).history, "ShADTTT");
     assert_eq!(only(&script(">S <SA >A <A-0 <A-0 >PA1 <PA1")).history, "ShAawDd");
-    assert_eq!(only(&script(">S <SA >A >PA10! <A >PA10 <A")).history, "ShAGaD");
+    assert_eq!(only(&script(">S <SA >A >PA10! <A >PA10 <A")).history, "ShAaGD");
     assert_eq!(only(&script(">S <SA >A >FR >SF >SF")).history, "ShAIQ");
     // A SYN sent again is not new, one with another number is.
     assert_eq!(only(&script(">S >S >S~ >S")).history, "SSS");

@@ -36,10 +36,9 @@ fn by_flow(rows: &[Row]) -> BTreeMap<u64, Totals> {
     let mut totals = BTreeMap::<u64, Totals>::new();
     for row in rows {
         let total = totals.entry(row.id).or_default();
-        for side in 0..2 {
-            total[0][side] += row.packets[side];
-            total[1][side] += row.bytes[side];
-            total[2][side] += row.payload[side];
+        for (total, part) in total.iter_mut().zip([row.packets, row.bytes, row.payload]) {
+            total[0] += part[0];
+            total[1] += part[1];
         }
     }
     totals

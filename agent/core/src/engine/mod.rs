@@ -1,0 +1,113 @@
+//! Frames to sealed batches: decode, count to flows, read metadata, build columns.
+//!
+//! The engine has no clock and does no IO. A live capture and a file differ only in who calls [`Engine::advance`]: the clock
+//! or nobody.
+
+mod output;
+
+use std::collections::BTreeMap;
+
+use crate::capture::Frame;
+use crate::columns::Sealed;
+use crate::decode::{Undecoded, decode};
+use crate::flow::{self, FlowTable, Reason};
+use output::Output;
+
+/// How the engine works.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    pub flow: flow::Config,
+    /// Interface or file where the packets were seen.
+    pub interface: String,
+    /// Rows at which a batch is sealed.
+    pub batch_rows: usize,
+}
+
+/// Packets in, batches out.
+pub struct Engine {
+    table: FlowTable,
+    output: Output,
+    packets: u64,
+    bytes: u64,
+    undecoded: Vec<u64>,
+}
+
+impl Engine {
+    pub fn new(config: Config) -> Self {
+        Self {
+            table: FlowTable::new(config.flow),
+            output: Output::new(config.interface, config.batch_rows.max(1)),
+            packets: 0,
+            bytes: 0,
+            undecoded: vec![0; Undecoded::ALL.len()],
+        }
+    }
+
+    /// Takes one frame into account: in exactly one flow, or in exactly one counter of `undecoded`.
+    #[inline]
+    pub fn frame(&mut self, frame: &Frame<'_>) {
+        self.packets += 1;
+        self.bytes += u64::from(frame.wire_len);
+        let Self { table, output, undecoded, .. } = self;
+        match decode(frame) {
+            Ok(packet) => {
+                table.packet(&packet, &mut |flow, reason| output.flow(flow, reason));
+            }
+            Err(cause) => undecoded[cause as usize] += 1,
+        }
+    }
+
+    /// Moves the time on when there are no packets. Microseconds since 1970-01-01 UTC.
+    pub fn advance(&mut self, now: i64) {
+        let Self { table, output, .. } = self;
+        table.advance(now, &mut |flow, reason| output.flow(flow, reason));
+    }
+
+    /// The batches that became full.
+    pub fn full_batches(&mut self) -> Vec<Sealed> {
+        std::mem::take(&mut self.output.sealed)
+    }
+
+    /// All rows so far as batches.
+    pub fn all_batches(&mut self) -> Vec<Sealed> {
+        self.output.seal_all();
+        self.full_batches()
+    }
+
+    /// Whether rows wait for their batch to become full.
+    pub fn has_rows(&self) -> bool {
+        self.output.has_rows()
+    }
+
+    /// Cuts every open flow (reason `stop`) and returns the last batches.
+    pub fn close(&mut self) -> Vec<Sealed> {
+        let Self { table, output, .. } = self;
+        table.close(&mut |flow, reason| output.flow(flow, reason));
+        self.all_batches()
+    }
+
+    /// Every counter by its name; a label follows after a slash. All only grow, but `flows_open`.
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        let table = &self.table.counters;
+        let fixed = [
+            ("packets", self.packets),
+            ("bytes", self.bytes),
+            ("flows", table.flows),
+            ("flows_open", self.table.len() as u64),
+            ("flows_evicted", table.cut[Reason::Evicted as usize]),
+            ("fragments_unmatched", table.fragments_unmatched),
+            ("time_went_back", table.time_went_back),
+        ];
+        let mut counters: BTreeMap<String, u64> = fixed.map(|(name, value)| (name.to_owned(), value)).into();
+        for reason in Reason::ALL {
+            counters.insert(format!("flows_cut/{}", reason.name()), table.cut[reason as usize]);
+        }
+        for (table, rows) in self.output.rows() {
+            counters.insert(format!("rows/{table}"), rows);
+        }
+        for cause in Undecoded::ALL.iter().filter(|&&cause| self.undecoded[cause as usize] > 0) {
+            counters.insert(format!("undecoded/{}", cause.name()), self.undecoded[*cause as usize]);
+        }
+        counters
+    }
+}

@@ -1,0 +1,118 @@
+//! The rows that leave the engine.
+
+use std::sync::LazyLock;
+
+use crate::columns::{Sealed, TableBuilder};
+use crate::flow::{Flow, Reason};
+use crate::schema::{self, FlowsRow};
+
+/// One builder for each table, and the batches that became full.
+pub struct Output {
+    interface: String,
+    batch_rows: usize,
+    flows: Counted,
+    pub sealed: Vec<Sealed>,
+}
+
+/// A builder and how many rows it ever took.
+struct Counted {
+    builder: TableBuilder,
+    rows: u64,
+}
+
+impl Counted {
+    fn new(table: &'static crate::columns::Table) -> Self {
+        Self { builder: TableBuilder::new(table), rows: 0 }
+    }
+}
+
+impl Output {
+    pub fn new(interface: String, batch_rows: usize) -> Self {
+        Self { interface, batch_rows, flows: Counted::new(&schema::FLOWS), sealed: Vec::new() }
+    }
+
+    /// The row of a flow, or of a part of it.
+    pub fn flow(&mut self, flow: &Flow, reason: Reason) {
+        let [source, destination] = &flow.sides;
+        let mut macs = [[0; 17]; 2];
+        let [source_mac, destination_mac] = &mut macs;
+        let row = FlowsRow {
+            flow_id: flow.id,
+            flow_start: flow.start,
+            flow_end: flow.last,
+            observer_ingress_interface_name: &self.interface,
+            source_ip: flow.source,
+            source_port: flow.source_port,
+            destination_ip: flow.destination,
+            destination_port: flow.destination_port,
+            network_transport: transport(flow.protocol),
+            source_mac: mac(&flow.source_mac, source_mac),
+            destination_mac: mac(&flow.destination_mac, destination_mac),
+            network_iana_number: flow.protocol,
+            network_vlan_id: flow.vlan,
+            source_packets: source.packets,
+            destination_packets: destination.packets,
+            source_bytes: source.bytes,
+            destination_bytes: destination.bytes,
+            source_payload_bytes: source.payload,
+            destination_payload_bytes: destination.payload,
+            source_tcp_flags: source.flags,
+            destination_tcp_flags: destination.flags,
+            connection_state: flow.connection_state(),
+            connection_history: flow.history.as_str(),
+            flow_end_reason: reason.name(),
+            tcp_handshake_rtt: flow.handshake_rtt,
+            ..FlowsRow::default()
+        };
+        row.push(&mut self.flows.builder);
+        self.sealed.extend(pushed(&mut self.flows, self.batch_rows));
+    }
+
+    pub fn seal_all(&mut self) {
+        self.sealed.extend(self.flows.builder.seal());
+    }
+
+    pub fn has_rows(&self) -> bool {
+        self.flows.builder.rows() > 0
+    }
+
+    /// Rows ever made, by table.
+    pub fn rows(&self) -> [(&'static str, u64); 1] {
+        [&self.flows].map(|counted| (counted.builder.table().name, counted.rows))
+    }
+}
+
+/// Counts a row that was pushed; the batch if that made it full.
+fn pushed(counted: &mut Counted, batch_rows: usize) -> Option<Sealed> {
+    counted.rows += 1;
+    if counted.builder.is_full(batch_rows) { counted.builder.seal() } else { None }
+}
+
+/// The value of `network_transport`.
+pub fn transport(protocol: u8) -> &'static str {
+    static NUMBERS: LazyLock<Vec<String>> = LazyLock::new(|| (0..=u8::MAX).map(|number| number.to_string()).collect());
+    match protocol {
+        1 => "icmp",
+        6 => "tcp",
+        17 => "udp",
+        58 => "ipv6-icmp",
+        132 => "sctp",
+        _ => &NUMBERS[usize::from(protocol)],
+    }
+}
+
+/// RFC 7042, 2.1: hexadecimal pairs with hyphens. Empty for all zero: links without addresses, and loopback.
+fn mac<'a>(address: &[u8; 6], text: &'a mut [u8; 17]) -> &'a str {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    if address == &[0; 6] {
+        return "";
+    }
+    for (index, byte) in address.iter().enumerate() {
+        text[3 * index] = DIGITS[usize::from(byte >> 4)];
+        text[3 * index + 1] = DIGITS[usize::from(byte & 15)];
+        if index < 5 {
+            text[3 * index + 2] = b'-';
+        }
+    }
+    std::str::from_utf8(text).unwrap_or_default()
+}
