@@ -1,0 +1,72 @@
+"""`luytre-collector`: the command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from luytre_common.errors import EXIT_FAILURE, LuytreError
+
+from luytre_collector import __version__
+from luytre_collector.commands import asking, pki, rules, running
+from luytre_collector.config import DEFAULT_PATH
+
+#: Every group of commands, in the order of `--help`.
+COMMANDS = (running, asking, rules, pki)
+
+_EXAMPLES = """\
+examples:
+  luytre-collector pki init --dir pki
+  luytre-collector pki issue collector.example --collector --dir pki --host 10.0.0.5
+  luytre-collector pki issue web-01 --agent --dir pki
+  luytre-collector check --config collector.toml
+  luytre-collector run --config collector.toml
+  luytre-collector query "SELECT rule_name, count() FROM alerts GROUP BY rule_name" --json
+  luytre-collector rules check my-rules/
+
+exit codes: 0 done, 1 failed, 2 a mistake in a command, a file or the configuration
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, with its help."""
+    top = argparse.ArgumentParser(
+        prog="luytre-collector",
+        description="Receives rows from agents, stores them, applies rules, raises alerts.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help="configuration (default: %(default)s)"
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for group in COMMANDS:
+        group.add(commands, shared)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its lines are for gRPC's authors; ours say what to do
+    args = parser().parse_args(arguments)
+    try:
+        code: int = args.run(args)
+    except LuytreError as error:
+        for line in str(error).splitlines():
+            print(f"luytre-collector: {line}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing to say to who has left
+        return EXIT_FAILURE
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

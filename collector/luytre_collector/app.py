@@ -1,0 +1,150 @@
+"""The composition root: makes every part, hands each what it needs, starts them in order and stops them in reverse.
+
+agents -> IngestServer -> Session -> admit -> Worker -> Pipeline -> Store, AlertRaiser -> Outbox -> channels
+                                                        scheduled rules -> AlertRaiser
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from luytre_common.telemetry import Counters
+
+from luytre_collector import enrich, notify, query
+from luytre_collector.config import Config
+from luytre_collector.detect import rules
+from luytre_collector.detect.correlate import Correlator
+from luytre_collector.detect.model import RuleSet
+from luytre_collector.detect.query import Scheduler
+from luytre_collector.detect.stream import Matcher
+from luytre_collector.health import HealthWriter
+from luytre_collector.ingest.admit import Admitted
+from luytre_collector.ingest.quarantine import Quarantine
+from luytre_collector.ingest.server import IngestServer
+from luytre_collector.ingest.session import Outcome
+from luytre_collector.notify.outbox import Outbox
+from luytre_collector.periodic import Periodic, ScheduledRules
+from luytre_collector.pipeline import AlertRaiser, Pipeline, Postponed, Stored, Verdict
+from luytre_collector.store.choose import make_store
+from luytre_collector.worker import Worker
+
+#: Who counts: the values of `component` in `collector_health`.
+PARTS = ("ingest", "quarantine", "pipeline", "detect", "correlate", "query_rules", "outbox", "query", "periodic")
+
+_log = logging.getLogger("luytre.collector")
+
+
+async def run(config: Config, ready_file: Path | None = None, clock: Callable[[], float] = time.time) -> None:
+    """Run until SIGTERM or SIGINT. What was accepted by then is stored and acknowledged before it returns."""
+    name = config.collector.called
+    counters = {part: Counters(part) for part in PARTS}
+    stop = _stop_signal()
+    async with contextlib.AsyncExitStack() as closing:
+        store = make_store(config.store)
+        store.open()
+        closing.callback(store.close)
+        for line in store.migrate():
+            _log.info("store: %s", line)
+        if (socket := query.socket_path(config.store)) is not None:
+            await closing.enter_async_context(query.serve_queries(store, socket, counters["query"]))
+
+        outbox = Outbox(config.notify.outbox, notify.build(config.notify), counters["outbox"], random.random)
+        outbox.open()
+        closing.callback(outbox.close)
+        raise_alerts = AlertRaiser(store, outbox, counters["pipeline"])
+
+        ruleset = _load_rules(config.detect.folders)
+        matcher = Matcher(ruleset, clock, counters["detect"])
+        worker = Worker(config.pipeline, counters["pipeline"])
+        quarantine = Quarantine(config.quarantine, counters["quarantine"], clock)
+        pipeline = Pipeline(
+            store,
+            matcher,
+            enrich.build(config.networks),
+            raise_alerts,
+            quarantine,
+            counters["pipeline"],
+            worker.pause,
+        )
+
+        health = HealthWriter(store, name, list(counters.values()), clock)
+        writing = Periodic("health", config.health.interval_s, health.write, counters["periodic"])
+        closing.callback(writing.once)  # the last word, when everything else has stopped
+        closing.callback(writing.close)
+        writing.start()
+
+        correlator = Correlator(ruleset, store, clock, counters["correlate"], config.detect.correlations)
+        scheduler = Scheduler(ruleset, store, clock, counters["query_rules"])
+        rounds = ScheduledRules((correlator.run, scheduler.run), raise_alerts)
+        looking = Periodic("rules", config.detect.correlations.interval_s, rounds, counters["periodic"])
+        closing.callback(looking.close)
+        looking.start()
+
+        worker.start(pipeline.process)
+        closing.push_async_callback(asyncio.to_thread, worker.close)
+        ingest = IngestServer(config.ingest, name, _submit(worker), quarantine, counters["ingest"], clock)
+        closing.push_async_callback(ingest.stop)
+        address = await ingest.start()
+        closing.push_async_callback(_drain, ingest, worker, config.collector.stop_timeout_s)
+
+        _log.info("ready: %s listens on %s, %d rules", name, address, len(ruleset))
+        if ready_file:
+            _announce(ready_file, address)
+            closing.callback(ready_file.unlink, missing_ok=True)
+        await stop.wait()
+        _log.info("stopping: finishing what was accepted")
+    _log.info("stopped")
+
+
+def _load_rules(folders: Sequence[Path]) -> RuleSet:
+    ruleset = rules.load(folders)
+    for fault in ruleset.faults:
+        _log.warning("rule not loaded: %s", fault)
+    return ruleset
+
+
+def _submit(worker: Worker) -> Callable[[Admitted, Callable[[Outcome], None]], None]:
+    """What ingest hands batches to: the worker, with its verdicts in the words of ingest."""
+
+    def submit(batch: Admitted, done: Callable[[Outcome], None]) -> None:
+        worker.submit(batch, lambda verdict: done(_outcome(verdict)))
+
+    return submit
+
+
+def _outcome(verdict: Verdict) -> Outcome:
+    match verdict:
+        case Stored():
+            return None
+        case Postponed(reason):
+            return reason
+        case refused:
+            return refused
+
+
+async def _drain(ingest: IngestServer, worker: Worker, timeout_s: float) -> None:
+    if not await ingest.drain(timeout_s):
+        _log.warning("the store did not take everything in %g s; the agents keep the rest", timeout_s)
+        await asyncio.to_thread(worker.close)
+        await ingest.drain(1.0)
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _announce(path: Path, address: str) -> None:
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(address + "\n", encoding="ascii")
+    fresh.replace(path)

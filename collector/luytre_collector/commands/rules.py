@@ -1,0 +1,43 @@
+"""`rules list` and `rules check`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import luytre_rules
+
+
+def _paths(args: argparse.Namespace) -> list[Path]:
+    return args.paths or [luytre_rules.FOLDER]
+
+
+def list_(args: argparse.Namespace) -> int:
+    """Print the rules."""
+    from luytre_collector.detect import commands  # it loads pySigma, which the other commands need not wait for
+
+    return commands.list_rules(_paths(args), json=args.json)
+
+
+def check(args: argparse.Namespace) -> int:
+    """Load the rules and run their examples through both engines."""
+    from luytre_collector.detect import commands
+
+    return commands.check_rules(_paths(args), json=args.json)
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    """Declare the commands."""
+    del shared  # rules are looked at where they are written, without a configuration
+    parser = commands.add_parser("rules", help="list rules, or check them with their examples")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, action, text in (
+        ("list", list_, "what rules there are, and what they look for"),
+        ("check", check, "faults of rules, and whether their examples match; exit 2 if anything is wrong"),
+    ):
+        one = actions.add_parser(name, help=text)
+        one.add_argument(
+            "paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: those shipped)"
+        )
+        one.add_argument("--json", action="store_true", help="for programs")
+        one.set_defaults(run=action)

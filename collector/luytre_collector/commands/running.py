@@ -1,0 +1,75 @@
+"""`run`, `check`, `dump`, `migrate`."""
+
+# ruff: noqa: T201 - a command prints
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from luytre_common import settings, tls
+from luytre_common.errors import EXIT_OK, EXIT_USAGE
+from luytre_common.telemetry import configure_logging
+
+from luytre_collector import config as configuration
+from luytre_collector.detect import rules
+from luytre_collector.store.choose import make_store
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until told to stop."""
+    config = configuration.load(args.config)
+    configure_logging(config.collector.log_level, config.collector.log_form)
+    from luytre_collector import app  # it loads gRPC, which reads its settings from the environment as it is loaded
+
+    asyncio.run(app.run(config, args.ready_file))
+    return EXIT_OK
+
+
+def check(args: argparse.Namespace) -> int:
+    """Read everything that `run` would read; 0 if it would start."""
+    config = configuration.load(args.config)
+    tls.read(config.ingest.tls)
+    ruleset = rules.load(config.detect.folders)
+    for fault in ruleset.faults:
+        print(f"rule not loaded: {fault}", file=sys.stderr)
+    print(f"{args.config}: fine; {len(ruleset)} rules, {len(ruleset.faults)} faults in rules")
+    return EXIT_USAGE if ruleset.faults else EXIT_OK
+
+
+def dump(args: argparse.Namespace) -> int:
+    """Print the configuration as it takes effect, with every default and its meaning."""
+    print(settings.dump(configuration.load(args.config)), end="")
+    return EXIT_OK
+
+
+def migrate(args: argparse.Namespace) -> int:
+    """Bring the tables to the schema of this version; done by `run` as well."""
+    config = configuration.load(args.config)
+    store = make_store(config.store)
+    store.open()
+    try:
+        done = store.migrate()
+    finally:
+        store.close()
+    for line in done:
+        print(line)
+    print(f"{len(done)} changes" if done else "nothing to do")
+    return EXIT_OK
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    """Declare the commands."""
+    given = {"parents": [shared]}
+    parser = commands.add_parser("run", help="run the collector until SIGTERM", **given)  # type: ignore[arg-type]
+    parser.add_argument("--ready-file", type=Path, metavar="FILE", help="write HOST:PORT to FILE once agents can come")
+    parser.set_defaults(run=run)
+    for name, action, text in (
+        ("check", check, "read config, certificates and rules, name every fault, and exit"),
+        ("dump", dump, "print the configuration in effect, every default with its meaning"),
+        ("migrate", migrate, "bring the tables to the schema of this version"),
+    ):
+        parser = commands.add_parser(name, help=text, **given)  # type: ignore[arg-type]
+        parser.set_defaults(run=action)
