@@ -12,6 +12,7 @@ pub const NONE: u32 = u32::MAX;
 /// Lists of flows by the second in which they are due; the links are in the flows.
 pub struct Wheel {
     heads: [u32; SLOTS],
+    tails: [u32; SLOTS],
     occupied: [u64; SLOTS / 64],
     /// Every slot up to and including this tick has been looked at.
     pub tick: i64,
@@ -19,7 +20,7 @@ pub struct Wheel {
 
 impl Wheel {
     pub fn new() -> Self {
-        Self { heads: [NONE; SLOTS], occupied: [0; SLOTS / 64], tick: 0 }
+        Self { heads: [NONE; SLOTS], tails: [NONE; SLOTS], occupied: [0; SLOTS / 64], tick: 0 }
     }
 
     /// The tick that a time is in.
@@ -43,29 +44,30 @@ impl Wheel {
         Self::slot_of(tick.clamp(self.tick.saturating_add(1), self.tick.saturating_add(SLOTS as i64 - 1)))
     }
 
+    /// Puts a flow at the end of a slot's list.
     pub fn link(&mut self, flows: &mut [Flow], index: u32, slot: usize) {
-        let head = self.heads[slot];
-        if head != NONE {
-            flows[head as usize].previous = index;
-        }
+        let tail = std::mem::replace(&mut self.tails[slot], index);
         let flow = &mut flows[index as usize];
-        (flow.next, flow.previous, flow.slot) = (head, NONE, slot as u16);
-        self.heads[slot] = index;
+        (flow.next, flow.previous, flow.slot) = (NONE, tail, slot as u16);
+        match flows.get_mut(tail as usize) {
+            Some(tail) => tail.next = index,
+            None => self.heads[slot] = index,
+        }
         self.occupied[slot / 64] |= 1 << (slot % 64);
     }
 
     pub fn unlink(&mut self, flows: &mut [Flow], index: u32) {
         let Flow { next, previous, slot, .. } = flows[index as usize];
-        if next != NONE {
-            flows[next as usize].previous = previous;
-        }
-        if previous != NONE {
-            flows[previous as usize].next = next;
-            return;
-        }
         let slot = usize::from(slot);
-        self.heads[slot] = next;
-        if next == NONE {
+        match flows.get_mut(next as usize) {
+            Some(next) => next.previous = previous,
+            None => self.tails[slot] = previous,
+        }
+        match flows.get_mut(previous as usize) {
+            Some(previous) => previous.next = next,
+            None => self.heads[slot] = next,
+        }
+        if self.heads[slot] == NONE {
             self.occupied[slot / 64] &= !(1 << (slot % 64));
         }
     }

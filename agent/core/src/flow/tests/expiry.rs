@@ -91,6 +91,7 @@ fn a_flood_of_flows_stays_within_bounds_and_loses_no_packet() {
     let packets: Vec<_> = (0..5000u32).map(|index| udp(i64::from(index), (1, index as u16), SERVER, 1)).collect();
     let rows = run(&mut table, &packets, false);
     assert_eq!((rows.len(), table.len()), (4900, 100));
+    assert!(rows.is_sorted_by_key(|row| row.start), "who began first goes first");
     assert_eq!(rows.len() + run(&mut table, &[], true).len(), 5000);
 }
 
