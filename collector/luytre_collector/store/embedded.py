@@ -229,4 +229,9 @@ def _table(data: bytes) -> pa.Table:
         table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
     except pa.ArrowInvalid as error:
         raise StoreError(f"the engine's answer is not Arrow: {error}") from None
-    return table.cast(pa.schema([field.with_nullable(True) for field in table.schema]))
+    return table.cast(pa.schema([pa.field(field.name, _nullable(field.type)) for field in table.schema]))
+
+
+def _nullable(kind: pa.DataType) -> pa.DataType:
+    """The engine marks what cannot be null; the types of the schema do not."""
+    return pa.list_(_nullable(kind.value_type)) if isinstance(kind, pa.ListType) else kind
