@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from luytre_collector.detect.sql import literal
 from luytre_collector.detect.stories import Due, Story, due
 
 _SECOND = 1_000_000
+_log = logging.getLogger("luytre.correlate")
 
 
 class Queries(Protocol):
@@ -74,14 +76,17 @@ class Correlator:
         self._since: dict[str, int] = {}
         self._raised: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
 
-    def run(self) -> list[Alert]:
-        """The alerts that are due. A rule that the store refuses is counted and tried again at the next run."""
+    def run(self, *, strict: bool = False) -> list[Alert]:
+        """The alerts that are due. A rule that the store refuses is counted, or raised if `strict`, and tried again."""
         alerts: list[Alert] = []
         for rule in self._rules:
             now_us = int(self._clock() * _SECOND)
             try:
                 made = self._run(rule, now_us)
-            except LuytreError:
+            except LuytreError as error:
+                if strict:
+                    raise
+                _log.warning("rule %s (%s): %s; tried again later", rule.head.title, rule.head.path, error)
                 self.counters.add("rule_errors", label=rule.head.id)
                 continue
             self._since[rule.head.id] = now_us

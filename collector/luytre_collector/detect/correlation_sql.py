@@ -60,7 +60,7 @@ def extent(rule: CorrelationRule, since_us: int, late_us: int) -> str:
 
 
 def stories(rule: CorrelationRule, times: Range, anchors_from_us: int) -> str:
-    """Per group, the stories: (first, last) of the rows whose window satisfies the rule, no two further apart than a span."""
+    """Per group, its stories: (first, last) of the rows whose window satisfies the rule, with no gap above a span."""
     anchors = _ordered(rule, times) if rule.type == "temporal_ordered" else _counted(rule, times)
     span = rule.span_us
     return (
@@ -76,7 +76,10 @@ def _counted(rule: CorrelationRule, times: Range) -> str:
     base = _rows(rule, times)
     holds = f"{rule.operator} {rule.threshold}"
     if rule.type in ("value_sum", "value_avg"):
-        steps = f"SELECT g, step.1 AS at, step.2 AS d, step.3 AS anchor FROM ({base}) ARRAY JOIN [(t, v, 1), (t + {span} + 1, -v, 0)] AS step"
+        steps = (
+            f"SELECT g, step.1 AS at, step.2 AS d, step.3 AS anchor FROM ({base})"
+            f" ARRAY JOIN [(t, v, 1), (t + {span} + 1, -v, 0)] AS step"
+        )
         running = (
             "SELECT g, at, anchor, sum(d) OVER w AS total, sum(if(anchor = 1, 1, -1)) OVER w AS n"
             f" FROM ({steps}) WINDOW w AS (PARTITION BY g ORDER BY at RANGE UNBOUNDED PRECEDING)"
@@ -118,7 +121,8 @@ def evidence(rule: CorrelationRule, group: list[str], times: Range) -> str:
     return (
         "SELECT uniqExact(id) AS events, uniqExact(key) AS keys, min(t) AS first, max(t) AS last,"
         " groupUniqArray(10)(shown) AS sample,"
-        f" arraySlice(arrayMap(x -> x.2, arraySort(groupArray({MAX_EVIDENCE * 50})((t, ref)))), 1, {MAX_EVIDENCE}) AS refs,"
+        f" arrayMap(x -> x.2, arraySlice(arraySort(groupArray({MAX_EVIDENCE * 50})((t, ref))), 1, {MAX_EVIDENCE}))"
+        " AS refs,"
         " if(uniqExact(sip) = 1, any(sip), '') AS source_ip, if(uniqExact(dip) = 1, any(dip), '') AS destination_ip,"
         " if(uniqExact(usr) = 1, any(usr), '') AS user_name, if(uniqExact(agent) = 1, any(agent), '') AS agent_id,"
         " if(uniqExact(host) = 1, any(host), '') AS host_name"
@@ -160,7 +164,8 @@ def _arm(rule: CorrelationRule, index: int, base: Base, times: Range, full: bool
     when = _time(base)
     return (
         f"SELECT {', '.join(columns)} FROM {table}"
-        f" WHERE {when} >= fromUnixTimestamp64Micro({times.low_us}) AND {when} <= fromUnixTimestamp64Micro({times.high_us})"
+        f" WHERE {when} >= fromUnixTimestamp64Micro({times.low_us})"
+        f" AND {when} <= fromUnixTimestamp64Micro({times.high_us})"
         f" AND collector_time >= fromUnixTimestamp64Micro({max(0, times.low_us - CLOCK_AHEAD_US)})"
         f" AND {_where(base, rule)}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ MAX_SECONDS = 60
 MAX_MEMORY = 1_000_000_000
 
 _MICRO = 1_000_000
+_log = logging.getLogger("luytre.query_rules")
 _WHO = ("source_ip", "destination_ip", "user_name", "agent_id", "host_name")
 
 
@@ -37,8 +39,8 @@ class Scheduler:
         self._next: dict[str, int] = {}
         self._raised: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
 
-    def run(self) -> list[Alert]:
-        """Run what is due. A statement that the store refuses is counted and tried again at its next time."""
+    def run(self, *, strict: bool = False) -> list[Alert]:
+        """Run what is due. A statement that the store refuses is counted, or raised if `strict`, and tried again."""
         alerts: list[Alert] = []
         for rule in self._rules:
             now_us = int(self._clock() * _MICRO)
@@ -47,7 +49,10 @@ class Scheduler:
             self._next[rule.head.id] = now_us + rule.every_us
             try:
                 made = self._run(rule, now_us)
-            except LuytreError:
+            except LuytreError as error:
+                if strict:
+                    raise
+                _log.warning("rule %s (%s): %s; tried again later", rule.head.title, rule.head.path, error)
                 self.counters.add("rule_errors", label=rule.head.id)
                 continue
             if made:

@@ -39,6 +39,10 @@ except ImportError:  # no wheel for this machine: slower, not blind
 #: Alerts of one rule from one batch. What is above is counted, and stands in the tables for SQL to find.
 MAX_ALERTS = 1000
 
+#: A rule whose candidates are more than one row in so many is left to the kernels, which cost less then.
+_DENSE = 8
+_SMALL = 256
+
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
@@ -155,6 +159,9 @@ class Matcher:
             return []
         self.counters.add("rows_scanned", len(batch), table)
         candidates = _candidates(plan, batch)
+        dense = {rule for rule, rows in candidates.items() if len(rows) * _DENSE > len(batch) > _SMALL}
+        for rule in dense:
+            del candidates[rule]
         touched = sorted(set[int]().union(*candidates.values()))
         position = {row: at for at, row in enumerate(touched)}
         values: list[tuple[Any, ...]] = []
@@ -164,7 +171,7 @@ class Matcher:
             values = list(zip(*taken, strict=True))
         results = []
         for one in plan.plans:
-            if one.witnesses is None:
+            if one.witnesses is None or one.rule.head.id in dense:
                 found = pc.indices_nonzero(mask(one.rule.tree, batch)).to_pylist()
             else:
                 rows = candidates.get(one.rule.head.id, ())

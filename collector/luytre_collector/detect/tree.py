@@ -212,6 +212,27 @@ def quote(literal: str) -> str:
     return "".join(char if char.isalnum() or ord(char) >= 128 else f"\\x{ord(char):02x}" for char in literal)
 
 
+#: Columns whose few values are in most rows: finding one says nothing.
+_COMMON = frozenset(
+    {
+        "attribution_method",
+        "connection_history",
+        "connection_state",
+        "dns_header_flags",
+        "dns_question_class",
+        "dns_question_type",
+        "dns_response_code",
+        "event_action",
+        "event_source",
+        "flow_end_reason",
+        "network_direction",
+        "network_protocol",
+        "network_transport",
+        "stream",
+        "tls_version",
+    }
+)
+
 #: A text that must occur in the folded value of a column for a rule to be true.
 Witness = tuple[Column, str]
 
@@ -223,8 +244,8 @@ def witnesses(node: Node) -> frozenset[Witness] | None:
     best child; a `not` implies nothing.
     """
     match node:
-        case Text(column) | Glob(column) if column.kind is Kind.IP:
-            return None  # stored as 16 bytes, not as text
+        case Text(column) | Glob(column) if column.kind is Kind.IP or column.name in _COMMON:
+            return None  # an address is stored as 16 bytes, not as text
         case Text(column, _, value, _):
             return frozenset({(column, fold(value))})
         case Glob(column, parts, _):

@@ -117,7 +117,7 @@ def read(path: Path) -> list[Document]:
 def _documents(text: str, path: Path) -> list[Document]:
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            raise YamlError(event.start_mark.line + 1, f"alias *{event.anchor}; write the value out")
+            raise YamlError(_line(event.start_mark), f"alias *{event.anchor}; write the value out")
     documents = []
     loader = _Loader(text)
     try:
@@ -131,3 +131,8 @@ def _documents(text: str, path: Path) -> list[Document]:
     finally:
         loader.dispose()
     return documents
+
+
+def _line(mark: Any) -> int:
+    """The line of a mark, from 1."""
+    return int(mark.line) + 1

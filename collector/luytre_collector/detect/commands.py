@@ -1,0 +1,102 @@
+"""What `rules list` and `rules check` do. They print, and return the exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from luytre_common.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
+
+from luytre_collector.detect.examples import MakeScratch, failures
+from luytre_collector.detect.model import CorrelationRule, EventRule, Fault, Rule, RuleSet
+from luytre_collector.detect.rules import load
+
+
+def list_rules(paths: Sequence[Path], out: TextIO, *, as_json: bool = False) -> int:
+    """Print every rule that loads, and every fault. 0, or 2 if there are faults."""
+    ruleset = load(paths)
+    rules = _all(ruleset)
+    if as_json:
+        _print_json(
+            out, {"rules": [_described(rule) for rule in rules], "faults": [_fault(one) for one in ruleset.faults]}
+        )
+    else:
+        for rule in rules:
+            alone = "" if not isinstance(rule, EventRule) or rule.alerts else " (counted by correlations)"
+            techniques = " ".join(rule.head.techniques)
+            out.write(f"{rule.head.level:13} {rule.kind:11} {rule.head.title}{alone}  {techniques}\n")
+            if rule.head.title_vi != rule.head.title:
+                out.write(f"{'':25} {rule.head.title_vi}\n")
+        out.write(f"{len(rules)} rules in {ruleset.files} files\n")
+        out.writelines(f"{fault}\n" for fault in ruleset.faults)
+    return EXIT_USAGE if ruleset.faults else EXIT_OK
+
+
+def check_rules(paths: Sequence[Path], out: TextIO, scratch: MakeScratch | None, *, as_json: bool = False) -> int:
+    """Load the rules and run their examples.
+
+    scratch: gives an empty store for the examples of correlations and queries; None leaves them out, and says so.
+    0 when all is well, 1 when an example does not hold, 2 when a rule does not load.
+    """
+    ruleset = load(paths)
+    rules = _all(ruleset)
+    wrong = [
+        Fault(rule.head.path, rule.head.line, f"{rule.head.title}: {text}")
+        for rule in rules
+        for text in failures(rule, scratch)
+    ]
+    skipped = sum(1 for rule in rules if scratch is None and not isinstance(rule, EventRule))
+    bare = sum(1 for rule in rules if not (rule.examples.match and rule.examples.ignore))
+    faults = [*ruleset.faults, *wrong]
+    if as_json:
+        summary: dict[str, Any] = {
+            "rules": len(rules),
+            "files": ruleset.files,
+            "not_run": skipped,
+            "without_examples": bare,
+        }
+        _print_json(out, {**summary, "faults": [_fault(one) for one in faults]})
+    else:
+        out.writelines(f"{fault}\n" for fault in faults)
+        out.write(
+            f"{len(rules)} rules in {ruleset.files} files; {len(ruleset.faults)} faults, {len(wrong)} failed examples"
+        )
+        out.write(f"; {bare} without examples" if bare else "")
+        out.write(f"; {skipped} not run, they need the embedded store" if skipped else "")
+        out.write("\n")
+    return EXIT_USAGE if ruleset.faults else EXIT_FAILURE if wrong else EXIT_OK
+
+
+def _all(ruleset: RuleSet) -> list[Rule]:
+    return [*ruleset.events, *ruleset.correlations, *ruleset.queries]
+
+
+def _print_json(out: TextIO, value: Any) -> None:
+    out.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return {"file": str(fault.path), "line": fault.line, "message": fault.message}
+
+
+def _described(rule: Rule) -> dict[str, Any]:
+    head = rule.head
+    described: dict[str, Any] = {
+        "id": head.id,
+        "kind": rule.kind,
+        "title": head.title,
+        "title_vi": head.title_vi,
+        "level": head.level,
+        "status": head.status,
+        "techniques": list(head.techniques),
+        "tactics": list(head.tactics),
+        "file": str(head.path),
+        "line": head.line,
+    }
+    if isinstance(rule, EventRule):
+        described |= {"table": rule.table, "alerts": rule.alerts}
+    if isinstance(rule, CorrelationRule):
+        described["rules"] = [base.rule.head.id for base in rule.bases]
+    return described
