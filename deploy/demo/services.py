@@ -171,11 +171,37 @@ interval_s = 1.0
         """Where the collector that is ready listens."""
         return self.ready_file.read_text().strip()
 
-    def tls_table(self, agent: str) -> str:
-        """Issue a certificate to the agent, if it has none yet; the TOML table that names it."""
-        if not (self.certificates / f"{agent}.pem").exists():
-            pki.issue(self.certificates, agent, "agent")
-        return self._tls("tls", agent)
+    def agent_toml(self, name: str, settings: str = "", collector: str = "") -> Path:
+        """Issue a certificate to the agent `name`, if it has none yet, and write its configuration.
+
+        `settings` is more TOML for the end; `collector` the address, that of the collector that is ready if empty.
+        """
+        if not (self.certificates / f"{name}.pem").exists():
+            pki.issue(self.certificates, name, "agent")
+        path = self.folder / f"{name}.toml"
+        path.write_text(
+            f"""# Made by the demo.
+[agent]
+name = "{name}"
+
+{self._tls("tls", name)}
+[uplink]
+collector = "{collector or self.address}"
+reconnect_seconds = 1.0
+drain_seconds = 30.0
+
+[spool]
+directory = {_toml(self.folder / f"spool-{name}")}
+
+[health]
+interval_seconds = 1.0
+{settings}"""
+        )
+        return path
+
+    def agent(self, config: Path) -> Service:
+        """The agent with this configuration, not started."""
+        return Service(f"agent {config.stem}", [*AGENT, "run", "--config", str(config)], config.with_suffix(".log"))
 
     def query(self, sql: str, timeout_s: float = 60.0) -> list[dict[str, Any]]:
         """Rows of a SELECT, by the command that people use."""

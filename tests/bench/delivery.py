@@ -1,0 +1,81 @@
+"""Rows per second from a capture file to the tables: agent, mutual TLS over loopback, collector, embedded store.
+
+Beside it the floor: the same rows, Arrow tables already, inserted in pieces as large as the collector's inserts were,
+by one process that has nothing else to do.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.demo.services import AGENT, Service, Site
+from tests.bench import measure
+from tests.bench.bare import NAMES
+from tests.bench.measure import Cost
+
+_ROOT = Path(__file__).parents[2]
+_COUNTS = " UNION ALL ".join(f"SELECT count() AS rows FROM {name}" for name in NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a run moved into the tables, and what that cost."""
+
+    rows: int
+    inserts: int
+    wall: float
+    cpu: float
+
+
+def run(capture: Path) -> dict[str, Delivery]:
+    """Reading alone, a delivery into a fresh store, and the bare insert of the same rows into another."""
+    with tempfile.TemporaryDirectory(prefix="luytre-bench-") as folder:
+        site = Site(Path(folder))
+        site.make()
+        collector = site.start_collector()
+        try:
+            agent_toml = site.agent_toml("bench")
+            cost, cpu = _deliver(capture, agent_toml, collector)
+            rows = sum(int(row["rows"]) for row in site.query(_COUNTS))
+        finally:
+            collector.stop(60)
+        inserts = _inserts(site)
+        delivered = Delivery(rows, inserts, cost.wall, cpu)
+        return {
+            "agent to table, mTLS": delivered,
+            "bare insert of the same rows (floor)": _bare(site.folder, max(1, rows // inserts)),
+        }
+
+
+def _deliver(capture: Path, agent_toml: Path, collector: Service) -> tuple[Cost, float]:
+    """The agent's cost, and the CPU of agent and collector together."""
+    before = collector.cpu_seconds()
+    cost = measure.command([*AGENT, "replay", str(capture), "--config", str(agent_toml), "--deliver"])
+    return cost, cost.cpu + collector.cpu_seconds() - before
+
+
+def _inserts(site: Site) -> int:
+    tables = ", ".join(f"'{name}'" for name in NAMES)
+    found = site.query(
+        "SELECT sum(most) AS inserts FROM (SELECT max(value) AS most FROM collector_health"
+        f" WHERE component = 'pipeline' AND counter = 'inserts' AND label IN ({tables}) GROUP BY label)"
+    )
+    return int(found[0]["inserts"])
+
+
+def _bare(folder: Path, rows_at_once: int) -> Delivery:
+    arrows = folder / "arrows"
+    arrows.mkdir()
+    _step("take", folder / "store", arrows)
+    cost = json.loads(_step("put", arrows, folder / "bare", rows_at_once))
+    return Delivery(int(cost["rows"]), int(cost["inserts"]), cost["wall"], cost["cpu"])
+
+
+def _step(*arguments: object) -> bytes:
+    command = [sys.executable, "-m", "tests.bench.bare", *map(str, arguments)]
+    return subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, check=True, timeout=300).stdout
