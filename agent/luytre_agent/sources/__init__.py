@@ -1,1 +1,45 @@
 """Sources of rows: one file per source; `SOURCES` is the table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from luytre_common.settings import at_least, setting
+
+from luytre_agent.sources import packets, replay
+from luytre_agent.sources.base import SealedBatch, Source
+
+
+@dataclass(frozen=True)
+class Config:
+    """Where rows come from."""
+
+    refresh_seconds: float = setting(10.0, "look for new and vanished interfaces this often", at_least(0.1))
+    packets: packets.Config = setting(packets.Config(), "packets of live interfaces")
+    replay: replay.Config = setting(replay.Config(), "capture files")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What sources must know of the rest: the addresses and ports of our own uplink, which nobody wants to see."""
+
+    exclude: tuple[tuple[str, int], ...] = ()
+
+
+#: Makers of sources, by an identity that stays the same as long as the source is the same thing.
+Makers = dict[str, Callable[[], Source]]
+
+#: Every kind of source, and what of it there is now. Asked again and again: interfaces come and go.
+SOURCES: dict[str, Callable[[Config, Context], Makers]] = {
+    "packets": lambda config, context: packets.build(config.packets, context.exclude),
+    "replay": lambda config, _: replay.build(config.replay),
+}
+
+
+def wanted(config: Config, context: Context) -> Makers:
+    """The makers of all sources that there should be now."""
+    return {name: maker for build in SOURCES.values() for name, maker in build(config, context).items()}
+
+
+__all__ = ["SOURCES", "Config", "Context", "Makers", "SealedBatch", "Source", "wanted"]

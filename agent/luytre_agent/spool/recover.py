@@ -19,7 +19,7 @@ LEDGER = "ledger"
 SEGMENT_SUFFIX = ".seg"
 CORRUPT_SUFFIX = ".corrupt"
 
-_log = logging.getLogger("spool")
+_log = logging.getLogger("luytre.spool")
 
 
 @dataclass

@@ -28,7 +28,7 @@ from luytre_agent.spool.model import Config, Encode, Position, Stored
 from luytre_agent.spool.recover import CORRUPT_SUFFIX, LEDGER, recover, segment_path, take_in
 from luytre_agent.spool.segment import HEADER_SIZE, PREFIX_SIZE, Record, Writer, length_of, unpack
 
-_log = logging.getLogger("spool")
+_log = logging.getLogger("luytre.spool")
 
 
 class Spool:

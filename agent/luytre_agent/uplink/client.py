@@ -24,7 +24,7 @@ from luytre_agent.uplink.channel import PROTOCOL, Config, open_channel
 from luytre_agent.uplink.faults import Fault, explain
 from luytre_agent.uplink.session import Flight, Session
 
-_log = logging.getLogger("uplink")
+_log = logging.getLogger("luytre.uplink")
 
 
 class Batch(Protocol):

@@ -176,7 +176,7 @@ def test_a_wrong_authority_is_said_once_and_tried_again(
     collector.start(make_authority(tmp_path / "other", "other").issue("collector"))
     uplink = make_uplink(authority.issue("web-01"), collector.port)
     assert spool.wait(lambda: uplink.counters.get("disconnects", "authority") >= 3, 30)
-    lines = [record.getMessage() for record in caplog.records if record.name == "uplink"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "luytre.uplink"]
     assert len(lines) == 1
     assert "has a certificate that is not of our authority" in lines[0]
     assert "give [tls] authority the file of the collector's authority" in lines[0]

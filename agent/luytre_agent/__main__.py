@@ -1,0 +1,63 @@
+"""The command line. Exit codes: 0 done, 1 failed, 2 a user's mistake; every error is one line on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from luytre_common.errors import EXIT_FAILURE, EXIT_OK, LuytreError
+
+from luytre_agent import __version__
+from luytre_agent.commands import COMMANDS
+
+_EPILOG = """examples:
+  luytre-agent check --config /etc/luytre/agent.toml     would it work here, and if not, what is missing?
+  luytre-agent run --config /etc/luytre/agent.toml       watch and deliver until stopped
+  luytre-agent replay evening.pcapng                     what is in a capture file
+  luytre-agent replay evening.pcapng --json | jq .       ... every row of it
+
+exit codes: 0 done, 1 failed, 2 a mistake in options, configuration or input files
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole tree of commands and options."""
+    top = argparse.ArgumentParser(
+        prog="luytre-agent",
+        description="The agent of Lũy Tre: packets and kernel events to rows, delivered to the collector without loss.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"luytre-agent {__version__}")
+    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    top = parser()
+    arguments = top.parse_args(argv)
+    arguments.parser = top
+    try:
+        code = int(arguments.main(arguments))
+        sys.stdout.flush()
+        return code
+    except LuytreError as error:
+        for line in str(error).splitlines():
+            print(f"luytre-agent: {line}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has enough. Python would complain again when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except KeyboardInterrupt:
+        print("luytre-agent: interrupted", file=sys.stderr)
+        return EXIT_FAILURE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

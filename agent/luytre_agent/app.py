@@ -1,0 +1,155 @@
+"""The composition root: builds the parts, hands one's output to the next, starts them in order, stops them in reverse.
+
+sources -> workers -> spool -> uplink -> collector
+             health -^
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from luytre_common import tls
+from luytre_common.lifecycle import Lifecycle
+from luytre_common.telemetry import Sample
+from luytre_common.wire.v1 import ingest_pb2 as pb
+
+from luytre_agent import __version__, uplink
+from luytre_agent.batch import SealedBatch
+from luytre_agent.config import Config
+from luytre_agent.health import Health
+from luytre_agent.sources import Context, Makers, wanted
+from luytre_agent.spool import Spool
+from luytre_agent.supervisor import Supervisor
+from luytre_agent.uplink import Uplink
+from luytre_agent.uplink.backoff import Backoff
+from luytre_agent.worker import Worker
+
+_log = logging.getLogger("luytre.agent")
+
+_KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def kernel_boot_id() -> str:
+    """The kernel's name for its present boot (random(4))."""
+    return _KERNEL_BOOT_ID.read_text().strip()
+
+
+def hello(config: Config, boot_id: str, now: float) -> pb.Hello:
+    """Who we say we are. The collector believes the certificate only."""
+    try:
+        system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    except OSError:
+        system = platform.system()
+    return pb.Hello(
+        protocol=uplink.PROTOCOL,
+        agent_version=__version__,
+        host_name=config.agent.host_name,
+        boot_id=boot_id,
+        operating_system=system,
+        kernel=platform.release(),
+        agent_time_us=int(now * 1_000_000),
+    )
+
+
+def uplink_addresses(collector: str) -> tuple[tuple[str, int], ...]:
+    """The addresses and the port behind `HOST:PORT`; none, with a log line, if the name cannot be resolved now."""
+    host, _, port = collector.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except OSError as error:
+        _log.warning("collector %s: %s; our own connection to it will be among the flows", collector, error.strerror)
+        return ()
+    return tuple(sorted({(str(address[4][0]), int(port)) for address in found}))
+
+
+def _retry_wait(failures: int) -> float:
+    backoff = Backoff(random.random, base_s=1.0)
+    backoff.failures = failures
+    return backoff.next()
+
+
+class Agent:
+    """The whole agent. `makers` may replace the configured sources (one command reads files only).
+
+    patient: at the end, wait for the last acknowledgements as long as some still come.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        makers: Callable[[], Makers] | None = None,
+        clock: Callable[[], float] = time.time,
+        patient: bool = False,
+    ) -> None:
+        self.config = config
+        self.undelivered = 0
+        self.finished_workers: list[Worker] = []
+        self._clock = clock
+        self._patient = patient
+        identity = tls.read(config.tls)
+        self.spool = Spool(config.spool, uplink.encode, clock, kernel_boot_id())
+        self.uplink = Uplink(
+            config.uplink,
+            config.tls,
+            identity,
+            self.spool,
+            lambda: hello(config, self.spool.boot_id, clock()),
+            random.random,
+        )
+        if makers is None:
+            context = Context(uplink_addresses(config.uplink.collector))
+            makers = lambda: wanted(config.sources, context)  # noqa: E731
+        self.supervisor = Supervisor(makers, self._keep, _retry_wait, config.sources.refresh_seconds)
+        self.health = Health(config.health, self.samples, self._keep, clock)
+        self._lifecycle = Lifecycle()
+
+    def _keep(self, batch: SealedBatch) -> None:
+        self.spool.append(batch, self._clock())
+
+    def samples(self) -> list[Sample]:
+        """Every counter of the agent."""
+        return self.supervisor.samples() + self.spool.samples() + self.uplink.samples()
+
+    def start(self) -> None:
+        """Start all parts. UserError or LuytreError if that cannot be; nothing runs then."""
+        self._lifecycle.start("spool", self.spool.open, self.spool.close)
+        self._lifecycle.start("uplink", self.uplink.start, self._hang_up)
+        self._lifecycle.start("health", self.health.start, self.health.stop)
+        self._lifecycle.start("sources", self.supervisor.start, self.supervisor.stop)
+        _log.info("running: %d sources, spool %s", len(self.supervisor.workers()), self.config.spool.directory)
+
+    def run(self, stop: threading.Event, seconds: float | None = None) -> None:
+        """From start to end: until `stop`, for `seconds`, or until every source has come to its end."""
+        self.start()
+        try:
+            deadline = None if seconds is None else time.monotonic() + seconds
+            while not self.supervisor.finished():
+                left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
+                if left <= 0 or stop.wait(left):
+                    break
+            self.finished_workers = self.supervisor.workers()
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Close the sources, spool everything, give the uplink its time, hang up."""
+        self._lifecycle.stop()
+
+    def _hang_up(self) -> None:
+        before = self.spool.unsettled() + 1
+        while not self.uplink.drain(self.config.uplink.drain_seconds):
+            waiting = self.spool.unsettled()
+            if not self._patient or waiting >= before:
+                break
+            before = waiting
+        self.uplink.stop()
+        self.undelivered = self.spool.unsettled()
+        if self.undelivered:
+            _log.warning("%d batches are not acknowledged yet; they stay in the spool", self.undelivered)

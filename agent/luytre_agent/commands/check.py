@@ -1,0 +1,130 @@
+"""`luytre-agent check`: would it work here, and if not, what is missing?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from luytre_common import tls
+from luytre_common.errors import EXIT_FAILURE, EXIT_OK, LuytreError, Unavailable
+
+from luytre_agent import config, uplink
+from luytre_agent.app import hello, uplink_addresses
+from luytre_agent.certificate import facts
+from luytre_agent.commands.options import add_command, add_config
+from luytre_agent.sources import Context, Source, wanted
+from luytre_agent.spool import examine
+
+#: A certificate that ends within this time is named, though it is still good.
+_SOON_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what was found, and the remedy if it is not well."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "check",
+        "look at configuration, certificate, collector, spool and sources; exit 1 if something fails",
+        "  luytre-agent check --config agent.toml\n  luytre-agent check --config agent.toml --json",
+    )
+    add_config(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="wait so long for the collector")
+    parser.set_defaults(main=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    loaded = config.load(arguments.config)
+    findings = [Finding("config", True, str(arguments.config)), *look(loaded, arguments.timeout)]
+    well = all(finding.ok for finding in findings)
+    if arguments.json:
+        found = {"ok": well, "checks": [asdict(finding) for finding in findings]}
+        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.writelines(map(_line, findings))
+    return EXIT_OK if well else EXIT_FAILURE
+
+
+def _line(finding: Finding) -> str:
+    remedy = f"\n      {'':24} -> {finding.remedy}" if finding.remedy else ""
+    return f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name:24} {finding.detail}{remedy}\n"
+
+
+def look(loaded: config.Config, timeout_s: float) -> Iterator[Finding]:
+    """Every finding, in the order in which the agent would need the things."""
+    try:
+        identity = tls.read(loaded.tls)
+        yield certificate(identity, datetime.now(UTC))
+    except LuytreError as error:
+        yield Finding("certificate", False, *_split(error))
+    else:
+        yield _collector(loaded, identity, timeout_s)
+    try:
+        yield Finding("spool", True, examine(loaded.spool))
+    except LuytreError as error:
+        yield Finding("spool", False, *_split(error))
+    makers = wanted(loaded.sources, Context(uplink_addresses(loaded.uplink.collector)))
+    if not makers:
+        yield Finding("sources", False, "none is configured", "enable one in [sources]")
+    for name, make in makers.items():
+        yield _source(name, make)
+
+
+def _split(error: LuytreError) -> tuple[str, str]:
+    if isinstance(error, Unavailable):
+        return error.reason, error.remedy
+    reason, _, remedy = str(error).partition("; ")
+    return reason, remedy
+
+
+def certificate(identity: tls.Identity, now: datetime) -> Finding:
+    """Whose our certificate is, and whether it is good now."""
+    try:
+        mine = facts(identity.certificate)
+    except ValueError as error:
+        return Finding("certificate", False, str(error), "ask for a new one")
+    detail = f"{mine.common_name}, good until {mine.not_after:%Y-%m-%d %H:%M} UTC"
+    if now > mine.not_after:
+        return Finding("certificate", False, f"{detail}: expired", "ask for a new one, or correct this host's clock")
+    if now < mine.not_before:
+        detail += f", but only from {mine.not_before:%Y-%m-%d %H:%M} UTC"
+        return Finding("certificate", False, detail, "correct this host's clock")
+    days = (mine.not_after - now).days
+    return Finding("certificate", True, f"{detail} ({days} days)", "renew it soon" if days < _SOON_DAYS else "")
+
+
+def _collector(loaded: config.Config, identity: tls.Identity, timeout_s: float) -> Finding:
+    try:
+        greeting = hello(loaded, "", time.time())
+        welcome = uplink.probe(loaded.uplink, loaded.tls, identity, greeting, timeout_s)
+    except Unavailable as error:
+        return Finding("collector", False, error.reason, error.remedy)
+    return Finding("collector", True, f"{loaded.uplink.collector} takes us as {welcome.agent_id}")
+
+
+def _source(name: str, make: Callable[[], Source]) -> Finding:
+    source = make()
+    try:
+        source.open()
+    except Unavailable as error:
+        return Finding(name, False, error.reason, error.remedy)
+    source.close()
+    rung = getattr(source, "rung", "")
+    return Finding(name, True, f"available ({rung})" if rung else "available")

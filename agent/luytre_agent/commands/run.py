@@ -1,0 +1,43 @@
+"""`luytre-agent run`: watch and deliver until stopped."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from luytre_common.errors import EXIT_OK
+from luytre_common.lifecycle import stop_on_signals
+from luytre_common.telemetry import configure_logging
+
+from luytre_agent import config
+from luytre_agent.app import Agent
+from luytre_agent.commands.options import add_command, add_config
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "run",
+        "watch this host and deliver to the collector until SIGTERM or SIGINT",
+        "  luytre-agent run --config agent.toml\n  luytre-agent run --config agent.toml --for 60",
+    )
+    add_config(parser)
+    parser.add_argument("--for", dest="seconds", type=_seconds, metavar="SECONDS", help="end after so long")
+    parser.set_defaults(main=main)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
+    return value
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    loaded = config.load(arguments.config)
+    configure_logging(loaded.agent.log_level, loaded.agent.log_format)
+    with stop_on_signals() as stop:
+        Agent(loaded).run(stop, arguments.seconds)
+    return EXIT_OK

@@ -1,0 +1,126 @@
+"""Packets of live interfaces: one source per interface, decoded and put together to flows by the core."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from luytre_common.errors import Unavailable
+from luytre_common.settings import at_least, at_most, not_empty, required, setting
+from luytre_common.telemetry import Sample
+
+from luytre_agent import _core
+from luytre_agent.sources.base import SealedBatch, Source
+from luytre_agent.sources.interfaces import interfaces_up
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Interface:
+    """An interface, if need be of another network namespace."""
+
+    name: str = required("name of the interface", not_empty)
+    network_namespace: str = setting("", "name as `ip netns` has it, or path; empty: the agent's own")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Packets of live interfaces."""
+
+    enabled: bool = setting(True, "whether to capture")
+    interfaces: list[str] = setting([AUTO], "names; auto: all that are up, also those that come later")
+    interface: list[Interface] = setting([], "further interfaces, each a table with name and network_namespace")
+    ring_bytes: int = setting(32 << 20, "ring between kernel and agent, bytes, per interface", at_least(1 << 20))
+    snap_length: int = setting(2048, "bytes of each packet that are looked at", at_least(96), at_most(65535))
+    promiscuous: bool = setting(False, "also see packets for other machines (mirror port)")
+    inactive_timeout_seconds: float = setting(60.0, "a silent flow ends after so long", at_least(1))
+    active_timeout_seconds: float = setting(300.0, "a long flow gives a row this often", at_least(1))
+    max_flows: int = setting(65_536, "flows kept at a time, per interface; then the oldest is cut", at_least(64))
+    batch_rows: int = setting(10_000, "rows of a batch at most", at_least(1), at_most(1_000_000))
+    batch_seconds: float = setting(1.0, "age of a batch at most", at_least(0.05))
+
+
+class Packets:
+    """The packets of one interface. `exclude` are addresses and ports of our own uplink."""
+
+    def __init__(self, config: Config, interface: Interface, exclude: Sequence[tuple[str, int]] = ()) -> None:
+        self.name = f"packets:{label(interface)}"
+        self._config = config
+        self._interface = interface
+        self._exclude = list(exclude)
+        self._capture: _core.LiveCapture | None = None
+
+    def open(self) -> None:
+        """Open the ring; see `Source.open`."""
+        config = self._config
+        try:
+            self._capture = _core.LiveCapture(
+                self._interface.name,
+                network_namespace=self._interface.network_namespace,
+                exclude=self._exclude,
+                ring_bytes=config.ring_bytes,
+                snap_length=config.snap_length,
+                promiscuous=config.promiscuous,
+                inactive_timeout_s=config.inactive_timeout_seconds,
+                active_timeout_s=config.active_timeout_seconds,
+                max_flows=config.max_flows,
+                batch_rows=config.batch_rows,
+                batch_seconds=config.batch_seconds,
+            )
+        except OSError as error:
+            raise Unavailable(f"{label(self._interface)}: {error.strerror or error}", _remedy(error)) from None
+        except ValueError as error:
+            raise Unavailable(f"{label(self._interface)}: {error}", "correct [sources.packets]") from None
+
+    def poll(self, timeout_s: float) -> Sequence[SealedBatch]:
+        """See `Source.poll`."""
+        return self._capture.poll(timeout_s) if self._capture else ()
+
+    def samples(self) -> Sequence[Sample]:
+        """See `Source.samples`; split by interface."""
+        counters = self._capture.counters() if self._capture else {}
+        split = label(self._interface)
+        return [Sample("packets", name, split, value) for name, value in sorted(counters.items())]
+
+    @property
+    def finished(self) -> bool:
+        """Never: an interface that went away is an error, and the table of sources notices."""
+        return False
+
+    def close(self) -> Sequence[SealedBatch]:
+        """Cut the open flows; see `Source.close`."""
+        capture, self._capture = self._capture, None
+        return capture.close() if capture else ()
+
+
+def label(interface: Interface) -> str:
+    """`NAME`, or `NAMESPACE/NAME`."""
+    return f"{interface.network_namespace}/{interface.name}" if interface.network_namespace else interface.name
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return "run the agent as root, or give it CAP_NET_RAW and CAP_NET_ADMIN"
+    if error.errno in (errno.ENODEV, errno.ENXIO, errno.ENOENT):
+        return "give an existing interface in [sources.packets], or wait until it comes"
+    if error.errno == errno.ENOMEM:
+        return "lower [sources.packets] ring_bytes"
+    return ""
+
+
+def build(
+    config: Config, exclude: Sequence[tuple[str, int]], list_up: Callable[[], dict[str, int]] = interfaces_up
+) -> dict[str, Callable[[], Source]]:
+    """What to capture now, by identity: an interface that was made anew under an old name is another one."""
+    if not config.enabled:
+        return {}
+    wanted = [Interface(name) for name in config.interfaces if name != AUTO] + config.interface
+    makers = {f"packets:{label(one)}": partial(Packets, config, one, exclude) for one in wanted}
+    if AUTO in config.interfaces:
+        for name, index in list_up().items():
+            if f"packets:{name}" not in makers:
+                makers[f"packets:{name}#{index}"] = partial(Packets, config, Interface(name), exclude)
+    return dict(makers)

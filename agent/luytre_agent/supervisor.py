@@ -1,0 +1,92 @@
+"""The workers of all sources there should be, again and again: new interfaces get one, vanished ones are closed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from luytre_common.errors import LuytreError
+from luytre_common.telemetry import Counters, Sample
+
+from luytre_agent.batch import SealedBatch
+from luytre_agent.sources import Makers
+from luytre_agent.worker import State, Worker
+
+_log = logging.getLogger("luytre.sources")
+
+
+class Supervisor:
+    """`start` fails if no source is available at all; afterwards it goes on with those that are."""
+
+    def __init__(
+        self,
+        wanted: Callable[[], Makers],
+        sink: Callable[[SealedBatch], object],
+        wait_s: Callable[[int], float],
+        refresh_s: float,
+    ) -> None:
+        self.counters = Counters("sources")
+        self._wanted = wanted
+        self._sink = sink
+        self._wait_s = wait_s
+        self._refresh_s = refresh_s
+        self._workers: dict[str, Worker] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+
+    def start(self) -> None:
+        """Start a worker per source. LuytreError, naming every reason, if none is available."""
+        self._adjust(self._wanted())
+        for worker in self.workers():
+            worker.settled.wait()
+        if all(worker.state is State.UNAVAILABLE for worker in self.workers()):
+            reasons = "; ".join(f"{worker.name}: {worker.reason or 'failed'}" for worker in self.workers())
+            self._adjust({})
+            raise LuytreError(f"no source is available: {reasons or 'none is configured; see [sources] in the config'}")
+        self._thread.start()
+
+    def workers(self) -> list[Worker]:
+        """The workers of now."""
+        with self._lock:
+            return list(self._workers.values())
+
+    def finished(self) -> bool:
+        """Whether every source has come to its end (files only)."""
+        workers = self.workers()
+        return bool(workers) and all(worker.state is State.FINISHED for worker in workers)
+
+    def stop(self) -> None:
+        """Close every source; all batches are handed on when this returns."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._adjust({})
+
+    def samples(self) -> list[Sample]:
+        """Our own counters, and those of all sources."""
+        return self.counters.samples() + [sample for worker in self.workers() for sample in worker.samples()]
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._refresh_s):
+            try:
+                self._adjust(self._wanted())
+            except OSError as error:
+                self.counters.add("refresh_failures")
+                _log.error("cannot list the interfaces: %s", error)
+
+    def _adjust(self, makers: Makers) -> None:
+        with self._lock:
+            gone = [self._workers.pop(name) for name in list(self._workers) if name not in makers]
+            new = [name for name in makers if name not in self._workers]
+            for name in new:
+                self._workers[name] = Worker(name, makers[name], self._sink, self.counters, self._wait_s)
+                self._workers[name].start()
+        if self._thread.is_alive() and not self._stopping.is_set():
+            self.counters.add("sources_appeared", len(new))
+            self.counters.add("sources_vanished", len(gone))
+        for worker in gone:
+            worker.ask_to_stop()
+        for worker in gone:
+            worker.join()

@@ -1,0 +1,134 @@
+"""One thread per source: opens it, polls it, hands its batches on, and tries again when it fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from luytre_common.errors import Unavailable
+from luytre_common.telemetry import Counters, Sample
+
+from luytre_agent.batch import SealedBatch
+from luytre_agent.sources.base import Source
+
+_log = logging.getLogger("luytre.sources")
+
+#: How long one poll may wait: what a stop waits for at most.
+POLL_S = 0.5
+
+
+class State(Enum):
+    """What a source is doing."""
+
+    STARTING = "starting"
+    AVAILABLE = "available"
+    UNAVAILABLE = "unavailable"
+    FINISHED = "finished"
+
+
+class Worker:
+    """Drives the source that `make` makes. `wait_s` gives the seconds before the n-th try in a row."""
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Source],
+        sink: Callable[[SealedBatch], object],
+        counters: Counters,
+        wait_s: Callable[[int], float],
+    ) -> None:
+        self.name = name
+        self.state = State.STARTING
+        self.reason = ""
+        self.fault = ""
+        self.settled = threading.Event()
+        self._make = make
+        self._sink = sink
+        self._counters = counters
+        self._wait_s = wait_s
+        self._stopping = threading.Event()
+        self._samples: Sequence[Sample] = ()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin. `settled` is set once it is known whether the source is available."""
+        self._thread.start()
+
+    def ask_to_stop(self) -> None:
+        """Stop soon; `join` waits for it."""
+        self._stopping.set()
+
+    def join(self) -> None:
+        """Wait until the source is closed and its last batches are handed on."""
+        self._thread.join()
+
+    def samples(self) -> Sequence[Sample]:
+        """The source's counters as of its last poll."""
+        return self._samples
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            source = self._make()
+            try:
+                source.open()
+            except Unavailable as error:
+                self._say_unavailable(error)
+            except Exception:  # noqa: BLE001 # one source must not take the others down, whatever it does
+                self._count_failure("open")
+            else:
+                failures = 0
+                self._become(State.AVAILABLE)
+                self._drive(source)
+                if self.state is State.FINISHED:
+                    return
+            failures += 1
+            self._stopping.wait(self._wait_s(failures))
+        self._counters.set("source_available", 0, self.name)
+
+    def _drive(self, source: Source) -> None:
+        try:
+            while not self._stopping.is_set() and not source.finished:
+                self._take(source, source.poll(POLL_S))
+        except Exception:  # noqa: BLE001 # as above
+            self._count_failure("poll")
+        finished = False
+        try:
+            finished = source.finished
+            self._take(source, source.close(), closing=True)
+        except Exception:  # noqa: BLE001 # as above
+            self._count_failure("close")
+        if finished:
+            self.fault = getattr(source, "fault", "")
+            if self.fault:
+                _log.error("%s: %s", self.name, self.fault)
+            self._become(State.FINISHED)
+
+    def _take(self, source: Source, batches: Sequence[SealedBatch], closing: bool = False) -> None:
+        if not closing:
+            self._samples = source.samples()
+        for batch in batches:
+            self._sink(batch)
+
+    def _become(self, state: State) -> None:
+        self.state = state
+        self._counters.set("source_available", int(state is State.AVAILABLE), self.name)
+        if state is State.AVAILABLE:
+            _log.info("%s: running", self.name)
+            self.reason = ""
+        self.fault = ""
+        self.settled.set()
+
+    def _say_unavailable(self, error: Unavailable) -> None:
+        self._counters.add("source_unavailable", label=self.name)
+        if str(error) != self.reason:
+            self.reason = str(error)
+            _log.warning("%s: not available: %s", self.name, error)
+        self._become(State.UNAVAILABLE)
+
+    def _count_failure(self, step: str) -> None:
+        self._counters.add("source_failures", label=self.name)
+        _log.exception("%s: failed in %s; it is started again", self.name, step)
+        self._become(State.UNAVAILABLE)

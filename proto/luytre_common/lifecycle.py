@@ -1,0 +1,60 @@
+"""Starting parts in order and stopping them in reverse, and the two signals that ask a service to end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_log = logging.getLogger("luytre.lifecycle")
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Lifecycle:
+    """The parts that run. A part that cannot start stops those before it; one that cannot stop does not keep others."""
+
+    def __init__(self) -> None:
+        self._running: list[tuple[str, Callable[[], object]]] = []
+
+    def start(self, name: str, start: Callable[[], object], stop: Callable[[], object]) -> None:
+        """Start a part. If it raises, everything started before is stopped, and the exception goes on."""
+        try:
+            start()
+        except BaseException:
+            self.stop()
+            raise
+        self._running.append((name, stop))
+
+    def stop(self) -> None:
+        """Stop all parts, the last started first; what goes wrong is logged. A second call does nothing."""
+        while self._running:
+            name, stop = self._running.pop()
+            try:
+                stop()
+            except Exception:  # noqa: BLE001 # the other parts must be stopped as well
+                _log.exception("%s could not be stopped", name)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set, in the main thread; afterwards the signals do what they did before.
+
+    A second signal ends the process at once, as it would without us: for a person who does not want to wait.
+    """
+    asked = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        for one in SIGNALS:
+            signal.signal(one, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, ask) for number in SIGNALS}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
