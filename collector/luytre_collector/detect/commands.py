@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import json as json_module
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,11 +16,12 @@ from luytre_collector.detect.model import CorrelationRule, EventRule, Fault, Rul
 from luytre_collector.detect.rules import load
 
 
-def list_rules(paths: Sequence[Path], out: TextIO, *, as_json: bool = False) -> int:
+def list_rules(paths: Sequence[Path], *, json: bool = False, out: TextIO | None = None) -> int:
     """Print every rule that loads, and every fault. 0, or 2 if there are faults."""
+    out = out or sys.stdout
     ruleset = load(paths)
     rules = _all(ruleset)
-    if as_json:
+    if json:
         _print_json(
             out, {"rules": [_described(rule) for rule in rules], "faults": [_fault(one) for one in ruleset.faults]}
         )
@@ -34,23 +37,32 @@ def list_rules(paths: Sequence[Path], out: TextIO, *, as_json: bool = False) -> 
     return EXIT_USAGE if ruleset.faults else EXIT_OK
 
 
-def check_rules(paths: Sequence[Path], out: TextIO, scratch: MakeScratch | None, *, as_json: bool = False) -> int:
+def check_rules(
+    paths: Sequence[Path],
+    *,
+    json: bool = False,
+    scratch: MakeScratch | None = None,
+    out: TextIO | None = None,
+    clock: Callable[[], float] = time.time,
+) -> int:
     """Load the rules and run their examples.
 
     scratch: gives an empty store for the examples of correlations and queries; None leaves them out, and says so.
     0 when all is well, 1 when an example does not hold, 2 when a rule does not load.
     """
+    out = out or sys.stdout
     ruleset = load(paths)
     rules = _all(ruleset)
+    now_us = int(clock() * 1_000_000)
     wrong = [
         Fault(rule.head.path, rule.head.line, f"{rule.head.title}: {text}")
         for rule in rules
-        for text in failures(rule, scratch)
+        for text in failures(rule, scratch, now_us)
     ]
     skipped = sum(1 for rule in rules if scratch is None and not isinstance(rule, EventRule))
     bare = sum(1 for rule in rules if not (rule.examples.match and rule.examples.ignore))
     faults = [*ruleset.faults, *wrong]
-    if as_json:
+    if json:
         summary: dict[str, Any] = {
             "rules": len(rules),
             "files": ruleset.files,
@@ -74,7 +86,7 @@ def _all(ruleset: RuleSet) -> list[Rule]:
 
 
 def _print_json(out: TextIO, value: Any) -> None:
-    out.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    out.write(json_module.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def _fault(fault: Fault) -> dict[str, Any]:

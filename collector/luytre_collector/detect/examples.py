@@ -27,7 +27,8 @@ from luytre_collector.detect.model import CorrelationRule, EventRule, QueryRule,
 from luytre_collector.detect.query import Scheduler
 from luytre_collector.detect.stream import Matcher
 
-_START_US = 1_700_000_000_000_000
+#: Examples of many rows happen this long before now: stored rows that are a year old go away.
+_AGO_US = 12 * 3_600_000_000
 _COPY = re.compile(r"\{(?:(\d+)\+)?n\}")
 _STEPS = ("table", "at", "times", "every")
 _MAX_COPIES = 10_000
@@ -49,14 +50,14 @@ class Scratch(Queries, Protocol):
 MakeScratch = Callable[[], Scratch]
 
 
-def failures(rule: Rule, scratch: MakeScratch | None) -> Iterator[str]:
+def failures(rule: Rule, scratch: MakeScratch | None, now_us: int) -> Iterator[str]:
     """What is wrong with the rule by its own examples; without `scratch` only event rules can be run."""
     if not isinstance(rule, EventRule) and scratch is None:
         return
     for side, wanted in (("match", True), ("ignore", False)):
         for number, example in enumerate(getattr(rule.examples, side), 1):
             try:
-                got = _holds(rule, example, scratch)
+                got = _holds(rule, example, scratch, now_us)
             except (ExampleError, LuytreError) as error:
                 yield f"examples: {side} {number}: {error}"
                 continue
@@ -64,24 +65,25 @@ def failures(rule: Rule, scratch: MakeScratch | None) -> Iterator[str]:
                 yield f"examples: {side} {number} {_VERDICT[got]}; correct the rule or the example"
 
 
-def _holds(rule: Rule, example: Any, scratch: MakeScratch | None) -> bool:
+def _holds(rule: Rule, example: Any, scratch: MakeScratch | None, now_us: int) -> bool:
     if isinstance(rule, EventRule):
-        rows = example_table(rule.table, [example])
+        rows = example_table(rule.table, [example], now_us)
         matcher = Matcher(RuleSet(events=(rule,)), clock=lambda: 0.0, every_rule=True)
         return rule.head.id in matcher.matches(rule.table, rows)
     assert scratch is not None
-    return bool(replay(rule, example, scratch()))
+    return bool(replay(rule, example, scratch(), now_us - _AGO_US))
 
 
-def replay(rule: CorrelationRule | QueryRule, example: Sequence[Mapping[str, Any]], store: Scratch) -> list[Alert]:
+def replay(
+    rule: CorrelationRule | QueryRule, example: Sequence[Mapping[str, Any]], store: Scratch, start_us: int
+) -> list[Alert]:
     """Put the rows of an example into an empty store and run the rule once, when the last row has arrived."""
     default = rule.bases[0].rule.table if isinstance(rule, CorrelationRule) else ""
-    end_us = _START_US
+    last_s = 0.0
     for table, rows in _unfold(example, default).items():
-        made = example_table(table, rows)
-        end_us = max(end_us, *(int(row["at"] * 1_000_000) + _START_US for row in rows))
-        store.insert(table, made, f"example-{table}")
-    clock = lambda: (end_us + 1_000_000) / 1_000_000  # noqa: E731
+        last_s = max(last_s, *(row["at"] for row in rows))
+        store.insert(table, example_table(table, rows, start_us), f"example-{table}-{start_us}")
+    clock = lambda: start_us / 1_000_000 + last_s + 1  # noqa: E731
     if isinstance(rule, CorrelationRule):
         config = Config(lateness_s=7 * 86_400.0, start_lookback_s=7 * 86_400.0)
         return Correlator(RuleSet(correlations=(rule,)), store, clock, config=config).run(strict=True)
@@ -114,12 +116,12 @@ def _number_copy(value: Any, copy: int) -> Any:
     return int(text) if text.isdecimal() else text
 
 
-def example_table(table: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def example_table(table: str, rows: Sequence[Mapping[str, Any]], start_us: int) -> pa.Table:
     """Rows of examples as a batch of `table` with its stored columns. ExampleError names what cannot be read."""
     known = fields(table)
     read: list[dict[str, Any]] = []
     for number, row in enumerate(rows):
-        at_us = _START_US + int(float(row.get("at", 0)) * 1_000_000)
+        at_us = start_us + int(float(row.get("at", 0)) * 1_000_000)
         values: dict[str, Any] = _common(table, number, at_us)
         for name, value in row.items():
             if name == "at":
