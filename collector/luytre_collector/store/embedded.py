@@ -28,7 +28,7 @@ from luytre_common.settings import at_least, setting
 from luytre_collector.store import migrate, readonly, sql
 from luytre_collector.store.base import StoreError, StoreUnavailableError
 from luytre_collector.store.errors import query_error, store_error
-from luytre_collector.store.lock import FolderLock
+from luytre_collector.store.lock import FolderLock, is_locked
 from luytre_collector.store.pool import Pool
 from luytre_collector.store.rows import prepare, table_named
 
@@ -204,10 +204,10 @@ def _make_folder(directory: Path) -> None:
 
 
 def _start_error(folder: Path, text: str) -> Exception:
-    if "Cannot lock file" in text:
-        return UserError(f"{folder}: in use by another ClickHouse engine; see {folder}/status, and stop it")
     if "already initialized with path" in text:
         return UserError(f"{folder}: this process has another folder open, and the engine takes one at a time")
+    if is_locked(folder / "status"):  # the engine tells this on standard error only
+        return UserError(f"{folder}: in use by another ClickHouse engine; {folder}/status names it: stop it")
     return store_error(text, str(folder))
 
 

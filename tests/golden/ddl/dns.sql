@@ -1,0 +1,35 @@
+CREATE TABLE IF NOT EXISTS `dns`
+(
+    `event_time` DateTime64(6, 'UTC') COMMENT 'Time of the packet that began it' CODEC(Delta, ZSTD),
+    `flow_id` UInt64 COMMENT 'Identity of the flow within the agent: a hash of its tuple and start',
+    `source_ip` IPv6 COMMENT 'Originator: who sent the first packet',
+    `source_port` UInt16 COMMENT 'Port of the originator; ICMP type',
+    `destination_ip` IPv6 COMMENT 'Responder',
+    `destination_port` UInt16 COMMENT 'Port of the responder; ICMP type of the counterpart, or the code where the type has none',
+    `network_transport` LowCardinality(String) COMMENT 'tcp, udp, icmp, ipv6-icmp, sctp, or the IANA protocol number',
+    `dns_id` UInt16 COMMENT 'Transaction identifier',
+    `dns_question_name` String COMMENT 'Name asked for, lower case, without the final dot; \\DDD for bytes that are not printable',
+    `dns_question_type` LowCardinality(String) COMMENT 'Type asked for, or TYPEn (RFC 3597)',
+    `dns_question_class` LowCardinality(String) COMMENT 'Class asked for, or CLASSn',
+    `dns_response_code` LowCardinality(String) COMMENT 'NOERROR, NXDOMAIN, ...; empty when no answer was seen',
+    `dns_header_flags` LowCardinality(String) COMMENT 'Header flags that were set, of both messages: AA TC RD RA AD CD',
+    `dns_answers_data` Array(String) COMMENT 'Answer records in presentation form',
+    `dns_answers_ttl` Array(UInt32) COMMENT 'Time to live of each answer, seconds',
+    `dns_latency` UInt32 COMMENT 'Question to answer, microseconds; 0 if either is missing',
+    `dns_oddities` LowCardinality(String) COMMENT 'What was wrong with the messages: truncated, pointer_loop, bad_pointer, label_limit, count_mismatch, trailing; space-separated',
+    `agent_id` LowCardinality(String) COMMENT 'Identity of the sender: the common name of its certificate',
+    `host_name` LowCardinality(String) COMMENT 'Host name as the agent states it',
+    `boot_id` LowCardinality(String) COMMENT 'One numbering of rows: a UUID, new with every host boot and every new spool',
+    `stream` LowCardinality(String) COMMENT 'Name of the numbering within the boot',
+    `sequence` UInt64 COMMENT 'Number of the row in (agent_id, boot_id, stream), from 0, without gaps' CODEC(Delta, ZSTD),
+    `agent_time` DateTime64(6, 'UTC') COMMENT 'When the agent sealed the batch, by the agent\'s clock' CODEC(Delta, ZSTD),
+    `collector_time` DateTime64(6, 'UTC') COMMENT 'When the collector received the batch, by its clock; the partition is its day' CODEC(Delta, ZSTD),
+    INDEX event_time_range event_time TYPE minmax GRANULARITY 1,
+    PROJECTION last_sequence (SELECT agent_id, boot_id, stream, max(sequence) GROUP BY agent_id, boot_id, stream)
+)
+ENGINE = MergeTree
+PARTITION BY toDate(collector_time)
+ORDER BY (agent_id, event_time)
+TTL toDateTime(collector_time) + toIntervalDay(365)
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
+COMMENT 'One row per DNS transaction (RFC 1035): a question with its answer, or either alone'
