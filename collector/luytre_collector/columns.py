@@ -50,6 +50,8 @@ def constant(kind: Kind, value: Any, rows: int) -> pa.Array[Any]:
     if kind is Kind.NAME:
         indices = pa.repeat(pa.scalar(0, pa.int32()), rows)
         return pa.DictionaryArray.from_arrays(indices, pa.array([value], pa.string()))
+    if not rows:
+        return pa.array([], _TYPES[kind])
     scalar: Any = pa.scalar(value, _TYPES[kind])
     array: pa.Array[Any] = pa.repeat(scalar, rows)
     return array

@@ -151,6 +151,8 @@ class Pipeline:
             return decoded
         if decoded.unknown_columns:
             self._counters.add("unknown_columns", len(decoded.unknown_columns), batch.table.name)
+        if decoded.moved_times:
+            self._counters.add("times_moved", decoded.moved_times, batch.table.name)
         fresh = self._dedupe.judge(batch)
         if fresh.skip == batch.row_count:
             return None

@@ -1,7 +1,8 @@
 """A batch body to columns: exactly the table's agent-made columns, in order, checked to the last byte.
 
 Older agents lack columns: they become zeros. Newer agents bring columns that this collector does not know: they are
-dropped and counted. Everything else that differs from the column table is refused.
+dropped and counted. Times that no calendar has (a broken clock, a corrupt capture) are moved to the nearest one that
+has a place in the tables, and counted. Everything else that differs from the column table is refused.
 """
 
 from __future__ import annotations
@@ -11,21 +12,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import zstandard
 from luytre_common.schema import Column, Kind
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
 from luytre_collector.columns import arrow_type, schema_of, zeros
 from luytre_collector.ingest import ipc
-from luytre_collector.ingest.admit import Admitted, Refused
+from luytre_collector.ingest.admit import MAX_TIME_US, Admitted, Refused
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The rows of a batch, and the names of columns that were dropped because no table here has them."""
+    """The rows of a batch; the names of columns that were dropped because no table here has them; how many times were
+    moved to 1970 or 2200."""
 
     rows: pa.Table
     unknown_columns: tuple[str, ...] = ()
+    moved_times: int = 0
 
 
 class _BadBodyError(Exception):
@@ -43,6 +47,10 @@ def decode(batch: Admitted) -> Decoded | Refused:
         return _conform(record, batch)
     except (_BadBodyError, ipc.BadStreamError) as error:
         return Refused(pb.REFUSAL_CODE_BAD_BODY, str(error))
+    except UnicodeDecodeError:
+        return Refused(pb.REFUSAL_CODE_BAD_BODY, "a column's name is not UTF-8")
+    except pa.ArrowException as error:
+        return Refused(pb.REFUSAL_CODE_BAD_BODY, f"columns cannot be read: {_one_line(error)}")
 
 
 def _inflate(batch: Admitted) -> bytes:
@@ -67,9 +75,12 @@ def _read(stream: bytes) -> pa.RecordBatch:
             record = reader.read_next_batch()
         record.validate(full=True)
     except (pa.ArrowException, OSError, StopIteration, UnicodeDecodeError) as error:
-        line = " ".join(str(error).split())[:200]
-        raise _BadBodyError(f"not a sound Arrow stream: {line or type(error).__name__}") from None
+        raise _BadBodyError(f"not a sound Arrow stream: {_one_line(error)}") from None
     return record
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _conform(record: pa.RecordBatch, batch: Admitted) -> Decoded:
@@ -77,12 +88,33 @@ def _conform(record: pa.RecordBatch, batch: Admitted) -> Decoded:
     if len(set(names)) != len(names):
         raise _BadBodyError("two columns have the same name")
     columns = batch.table.agent_columns
-    arrays = [
-        _column(record, column) if column.name in names else zeros(column.kind, record.num_rows) for column in columns
-    ]
+    arrays = []
+    moved = 0
+    for column in columns:
+        if column.name not in names:
+            arrays.append(zeros(column.kind, record.num_rows))
+            continue
+        array = _column(record, column)
+        if column.kind is Kind.TIME:
+            array, count = _possible(array)
+            moved += count
+        arrays.append(array)
     known = {column.name for column in columns}
     rows = pa.Table.from_arrays(arrays, schema=schema_of(columns))
-    return Decoded(rows, tuple(name for name in names if name not in known))
+    return Decoded(rows, tuple(name for name in names if name not in known), moved)
+
+
+def _possible(times: Any) -> tuple[Any, int]:
+    """The times, inside 1970 to 2200, and how many were not."""
+    numbers: Any = times.view(pa.int64())
+    low: Any = pa.scalar(0, pa.int64())
+    high: Any = pa.scalar(MAX_TIME_US, pa.int64())
+    outside: Any = pc.or_(pc.less(numbers, low), pc.greater(numbers, high))
+    count = int(pc.sum(outside).as_py() or 0)
+    if not count:
+        return times, 0
+    inside: Any = pc.max_element_wise(pc.min_element_wise(numbers, high), low)
+    return inside.view(times.type), count
 
 
 def _column(record: pa.RecordBatch, column: Column) -> Any:
@@ -90,7 +122,7 @@ def _column(record: pa.RecordBatch, column: Column) -> Any:
     wanted = arrow_type(column.kind)
     if array.type != wanted:
         if not _same_list(array.type, wanted):
-            raise _BadBodyError(f"column {column.name} is {array.type}, not {wanted}")
+            raise _BadBodyError(f"column {column.name} is {str(array.type)[:100]}, not {wanted}")
         array = array.cast(wanted)
     if array.null_count or _inner_nulls(array, column.kind):
         raise _BadBodyError(f"column {column.name} holds nulls; absent is the type's zero")

@@ -1,0 +1,63 @@
+"""Who is at the other end."""
+
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from luytre_collector import pki
+from luytre_collector.ingest.identity import BadIdentityError, NoIdentityError, agent_id
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pki")
+    pki.init_authority(path)
+    pki.issue(path, "web-01", "agent")
+    pki.issue(path, "collector", "collector")
+    return path
+
+
+def context(path: Path) -> dict[str, list[bytes]]:
+    return {"x509_common_name": [b"somebody-else"], "x509_pem_cert": [path.read_bytes()]}
+
+
+def test_the_name_is_the_certificates(folder: Path) -> None:
+    assert agent_id(context(folder / "web-01.pem")) == "web-01"
+
+
+def test_no_certificate() -> None:
+    with pytest.raises(NoIdentityError):
+        agent_id({})
+
+
+def test_a_collectors_certificate_is_no_agents(folder: Path) -> None:
+    with pytest.raises(BadIdentityError, match="not for clients"):
+        agent_id(context(folder / "collector.pem"))
+
+
+def test_an_authority_is_no_agent(folder: Path) -> None:
+    with pytest.raises(BadIdentityError, match="extended key usage"):
+        agent_id(context(folder / "authority.pem"))
+
+
+def test_not_a_certificate() -> None:
+    with pytest.raises(BadIdentityError, match="cannot be read"):
+        agent_id({"x509_pem_cert": [b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]})
+
+
+def test_a_name_that_is_none(folder: Path) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "web 01/../x")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 7, now, now + timedelta(days=1))
+        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    with pytest.raises(BadIdentityError, match="common name"):
+        agent_id({"x509_pem_cert": [certificate.public_bytes(serialization.Encoding.PEM)]})
