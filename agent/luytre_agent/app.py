@@ -131,7 +131,7 @@ class Agent:
         try:
             deadline = None if seconds is None else time.monotonic() + seconds
             while not self.supervisor.finished():
-                left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
+                left = 0.2 if deadline is None else min(0.2, deadline - time.monotonic())
                 if left <= 0 or stop.wait(left):
                     break
             self.finished_workers = self.supervisor.workers()
@@ -143,7 +143,7 @@ class Agent:
         self._lifecycle.stop()
 
     def _hang_up(self) -> None:
-        before = self.spool.unsettled() + 1
+        before = self.spool.unsettled()
         while not self.uplink.drain(self.config.uplink.drain_seconds):
             waiting = self.spool.unsettled()
             if not self._patient or waiting >= before:

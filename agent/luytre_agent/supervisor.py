@@ -43,7 +43,7 @@ class Supervisor:
             worker.settled.wait()
         if all(worker.state is State.UNAVAILABLE for worker in self.workers()):
             reasons = "; ".join(f"{worker.name}: {worker.reason or 'failed'}" for worker in self.workers())
-            self._adjust({})
+            _stop(self.workers())
             raise LuytreError(f"no source is available: {reasons or 'none is configured; see [sources] in the config'}")
         self._thread.start()
 
@@ -62,7 +62,7 @@ class Supervisor:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._adjust({})
+        _stop(self.workers())
 
     def samples(self) -> list[Sample]:
         """Our own counters, and those of all sources."""
@@ -86,7 +86,11 @@ class Supervisor:
         if self._thread.is_alive() and not self._stopping.is_set():
             self.counters.add("sources_appeared", len(new))
             self.counters.add("sources_vanished", len(gone))
-        for worker in gone:
-            worker.ask_to_stop()
-        for worker in gone:
-            worker.join()
+        _stop(gone)
+
+
+def _stop(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.ask_to_stop()
+    for worker in workers:
+        worker.join()

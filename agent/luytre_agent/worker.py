@@ -97,7 +97,7 @@ class Worker:
         finished = False
         try:
             finished = source.finished
-            self._take(source, source.close(), closing=True)
+            self._take(source, source.close())
         except Exception:  # noqa: BLE001 # as above
             self._count_failure("close")
         if finished:
@@ -106,9 +106,8 @@ class Worker:
                 _log.error("%s: %s", self.name, self.fault)
             self._become(State.FINISHED)
 
-    def _take(self, source: Source, batches: Sequence[SealedBatch], closing: bool = False) -> None:
-        if not closing:
-            self._samples = source.samples()
+    def _take(self, source: Source, batches: Sequence[SealedBatch]) -> None:
+        self._samples = source.samples() or self._samples
         for batch in batches:
             self._sink(batch)
 

@@ -74,16 +74,15 @@ def _show(settings: replay.Config, as_json: bool) -> int:
             continue
         while not source.finished:
             printer(source.poll(0.0), numbers)
-            totals_now = {sample.name: sample.value for sample in source.samples()}
-            progress.show(totals_now.get("packets", 0))
+            progress.show(next((one.value for one in source.samples() if one.name == "packets"), 0))
         printer(source.close(), numbers)
-        totals.update(totals_now)
+        totals.update({sample.name: sample.value for sample in source.samples()})
         progress.clear()
         if source.fault:
             sys.stdout.flush()
             _complain(path, source.fault)
             code = EXIT_USAGE
-    if not as_json:
+    if not as_json and totals:
         sys.stdout.writelines(summary(totals, numbers))
     return code
 
@@ -103,9 +102,17 @@ def _print_nothing(batches: Iterable[SealedBatch], numbers: Counter[str]) -> Non
 
 
 def summary(counters: Counter[str], rows: Counter[str]) -> list[str]:
-    """A table of what was read: packets and their oddities, then rows by table."""
-    lines = [("packets", counters["packets"]), *((table, rows[table]) for table in ("flows", "dns", "tls"))]
-    lines += [(name, value) for name, value in sorted(counters.items()) if value and name != "packets"]
+    """A table of what was read: packets, rows by table, and everything that was odd, by cause."""
+    undecoded = sum(value for name, value in counters.items() if name.startswith("undecoded/"))
+    lines = [("packets", counters["packets"]), ("bytes", counters["bytes"])]
+    lines += [(table, rows[table]) for table in ("flows", "dns", "tls")]
+    lines += [("undecoded", undecoded)]
+    shown = {name for name, _ in lines} | {"flows_open"}
+    lines += [
+        (name, value)
+        for name, value in sorted(counters.items())
+        if value and name not in shown and not name.startswith("rows/")
+    ]
     width = max(len(name) for name, _ in lines)
     return [f"{name:{width}}  {value:>14,}\n" for name, value in lines]
 

@@ -52,6 +52,7 @@ class Packets:
         self._interface = interface
         self._exclude = list(exclude)
         self._capture: _core.LiveCapture | None = None
+        self._last: dict[str, int] = {}
 
     def open(self) -> None:
         """Open the ring; see `Source.open`."""
@@ -81,7 +82,7 @@ class Packets:
 
     def samples(self) -> Sequence[Sample]:
         """See `Source.samples`; split by interface."""
-        counters = self._capture.counters() if self._capture else {}
+        counters = self._capture.counters() if self._capture else self._last
         split = label(self._interface)
         return [Sample("packets", name, split, value) for name, value in sorted(counters.items())]
 
@@ -93,7 +94,11 @@ class Packets:
     def close(self) -> Sequence[SealedBatch]:
         """Cut the open flows; see `Source.close`."""
         capture, self._capture = self._capture, None
-        return capture.close() if capture else ()
+        if capture is None:
+            return ()
+        batches = capture.close()
+        self._last = capture.counters()
+        return batches
 
 
 def label(interface: Interface) -> str:

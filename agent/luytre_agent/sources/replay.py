@@ -40,6 +40,7 @@ class Replay:
         self._path = path
         self._file: _core.FileReplay | None = None
         self._finished = False
+        self._last: dict[str, int] = {}
 
     def open(self) -> None:
         """Open the file and read its header; see `Source.open`."""
@@ -54,8 +55,8 @@ class Replay:
             )
         except OSError as error:
             raise Unavailable(f"{self._path}: {error.strerror or error}", "give a readable file") from None
-        except ValueError as error:
-            raise Unavailable(f"{self._path}: {error}", "give a pcap or pcapng file") from None
+        except ValueError as error:  # the core names the file, the fault and the remedy
+            raise Unavailable(str(error)) from None
 
     def poll(self, timeout_s: float) -> Sequence[SealedBatch]:
         """Read on; never waits."""
@@ -68,9 +69,7 @@ class Replay:
 
     def samples(self) -> Sequence[Sample]:
         """See `Source.samples`; split by file name."""
-        counters = dict(self._file.counters()) if self._file else {}
-        if self._finished:
-            counters["faults"] = int(bool(self.fault))
+        counters = self._file.counters() if self._file else self._last
         return [Sample("replay", name, self._path.name, value) for name, value in sorted(counters.items())]
 
     @property
@@ -81,7 +80,11 @@ class Replay:
     def close(self) -> Sequence[SealedBatch]:
         """Cut the open flows; see `Source.close`."""
         file, self._file = self._file, None
-        return file.close() if file else ()
+        if file is None:
+            return ()
+        batches = file.close()
+        self._last = file.counters()
+        return batches
 
 
 def json_lines(batch: SealedBatch, first_sequence: int) -> bytes:
