@@ -1,0 +1,195 @@
+//! Records of the eBPF programs to events. The layout is documented in `luytre_agent/ebpf/process_record.h`.
+
+use super::event::{Action, Event, Identity, Image, command_line};
+
+const HEADER: usize = 112;
+
+const FORK: u32 = 1;
+const EXEC: u32 = 2;
+const EXIT: u32 = 3;
+
+const ARGS_UNREAD: u32 = 1;
+const EXE_DELETED: u32 = 2;
+const EXE_PARTIAL: u32 = 4;
+const CWD_PARTIAL: u32 = 8;
+
+/// A record, and what the kernel could not tell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub event: Event,
+    /// The arguments were not in memory; `/proc` may still know them.
+    pub args_unread: bool,
+    /// A path lacks its beginning; `/proc` may still know it.
+    pub executable_partial: bool,
+    pub working_directory_partial: bool,
+}
+
+/// Reads a record; None if it is none of this layout.
+pub fn parse(bytes: &[u8]) -> Option<Record> {
+    let (header, tail) = bytes.split_at_checked(HEADER)?;
+    let flags = u32_at(header, 4);
+    let action = match u32_at(header, 0) {
+        FORK => Action::Fork,
+        EXEC => Action::Exec(image(header, tail, flags)?),
+        EXIT => Action::Exit(u32_at(header, 64)),
+        _ => return None,
+    };
+    let event = Event {
+        action,
+        time: u64_at(header, 8),
+        pid: u32_at(header, 40),
+        start: u64_at(header, 16),
+        parent_pid: u32_at(header, 44),
+        parent_start: u64_at(header, 24),
+        name: text(&header[80..96]),
+        parent_name: text(&header[96..112]),
+        identity: Some(Identity {
+            uid: u32_at(header, 48),
+            euid: u32_at(header, 52),
+            gid: u32_at(header, 56),
+            login_uid: u32_at(header, 60),
+            cgroup: u64_at(header, 32),
+        }),
+    };
+    Some(Record {
+        event,
+        args_unread: flags & ARGS_UNREAD != 0,
+        executable_partial: flags & EXE_PARTIAL != 0,
+        working_directory_partial: flags & CWD_PARTIAL != 0,
+    })
+}
+
+fn image(header: &[u8], tail: &[u8], flags: u32) -> Option<Image> {
+    let (arguments, tail) = tail.split_at_checked(u16_at(header, 72) as usize)?;
+    let (executable, tail) = tail.split_at_checked(u16_at(header, 74) as usize)?;
+    let (working_directory, _) = tail.split_at_checked(u16_at(header, 76) as usize)?;
+    let mut executable = path(executable, flags & EXE_PARTIAL != 0);
+    if flags & EXE_DELETED != 0 {
+        executable.push_str(" (deleted)"); // as /proc/PID/exe shows it
+    }
+    Some(Image {
+        executable,
+        command_line: command_line(arguments),
+        working_directory: path(working_directory, flags & CWD_PARTIAL != 0),
+        args_truncated: flags & ARGS_UNREAD == 0 && u32_at(header, 68) as usize > arguments.len(),
+        args_unknown: flags & ARGS_UNREAD != 0,
+        executable_unknown: false,
+    })
+}
+
+/// Components, leaf first, to a path; ".../" where its beginning is missing.
+fn path(components: &[u8], partial: bool) -> String {
+    let mut path = String::with_capacity(components.len() + 4);
+    if partial {
+        path.push_str("...");
+    }
+    let components = components.strip_suffix(b"\0").unwrap_or(components);
+    if components.is_empty() {
+        path.push('/');
+    } else {
+        for component in components.rsplit(|&byte| byte == 0) {
+            path.push('/');
+            path.push_str(&String::from_utf8_lossy(component));
+        }
+    }
+    path
+}
+
+fn text(field: &[u8]) -> String {
+    let end = field.iter().position(|&byte| byte == 0).unwrap_or(field.len());
+    String::from_utf8_lossy(&field[..end]).into_owned()
+}
+
+fn u16_at(header: &[u8], at: usize) -> u16 {
+    u16::from_ne_bytes(bytes_at(header, at))
+}
+
+fn u32_at(header: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(bytes_at(header, at))
+}
+
+fn u64_at(header: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(bytes_at(header, at))
+}
+
+/// The offsets are constants below [`HEADER`].
+fn bytes_at<const N: usize>(header: &[u8], at: usize) -> [u8; N] {
+    std::array::from_fn(|i| header[at + i])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn exec(flags: u32, full: u32, arguments: &[u8], executable: &[u8], directory: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; HEADER];
+        bytes[0..4].copy_from_slice(&EXEC.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&flags.to_ne_bytes());
+        bytes[40..44].copy_from_slice(&812u32.to_ne_bytes());
+        bytes[48..52].copy_from_slice(&33u32.to_ne_bytes());
+        bytes[68..72].copy_from_slice(&full.to_ne_bytes());
+        for (at, section) in [(72, arguments), (74, executable), (76, directory)] {
+            bytes[at..at + 2].copy_from_slice(&(section.len() as u16).to_ne_bytes());
+            bytes.extend_from_slice(section);
+        }
+        bytes[80..84].copy_from_slice(b"true");
+        bytes[96..112].copy_from_slice(b"0123456789abcdef");
+        bytes
+    }
+
+    fn image_of(bytes: &[u8]) -> Image {
+        match parse(bytes).expect("a record").event.action {
+            Action::Exec(image) => image,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_an_exec() {
+        let bytes = exec(0, 10, b"true\0a b\0\0", b"true\0bin\0usr\0", b"");
+        let record = parse(&bytes).expect("a record");
+        assert_eq!(record.event.pid, 812);
+        assert_eq!(record.event.identity.expect("known").uid, 33);
+        assert_eq!(record.event.name, "true");
+        assert_eq!(record.event.parent_name, "0123456789abcdef", "a name without NUL ends with its field");
+        let image = image_of(&bytes);
+        assert_eq!(image.command_line, "true a b ");
+        assert_eq!(image.executable, "/usr/bin/true");
+        assert_eq!(image.working_directory, "/");
+        assert!(!image.args_truncated);
+    }
+
+    #[test]
+    fn says_what_is_missing() {
+        assert!(image_of(&exec(0, 5000, b"true\0", b"true\0", b"")).args_truncated);
+        let unread = image_of(&exec(ARGS_UNREAD, 5000, b"", b"true\0", b""));
+        assert!(unread.args_unknown && !unread.args_truncated);
+        assert_eq!(image_of(&exec(EXE_PARTIAL, 0, b"", b"c\0b\0", b"")).executable, ".../b/c");
+        assert_eq!(image_of(&exec(EXE_DELETED, 0, b"", b"memfd:x\0", b"")).executable, "/memfd:x (deleted)");
+    }
+
+    #[test]
+    fn refuses_lengths_beyond_the_record() {
+        let mut bytes = exec(0, 5, b"true\0", b"true\0", b"tmp\0");
+        bytes.pop();
+        assert_eq!(parse(&bytes), None);
+        assert_eq!(parse(&[]), None);
+        assert_eq!(parse(&[0; HEADER]), None, "no such kind");
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(kind in 0u32..5, mut bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            if bytes.len() >= 4 {
+                bytes[..4].copy_from_slice(&kind.to_ne_bytes());
+            }
+            if bytes.len() >= HEADER {
+                for length in [73, 75, 77] { // small lengths, so that some fit
+                    bytes[length] &= 0;
+                }
+            }
+            let _ = parse(&bytes);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The records that processes.bpf.c puts on its ring buffer, read by core/src/host/record.rs.
+ *
+ * Native byte order. A fixed header of 112 bytes, then a tail: args_length bytes of arguments (each ended by NUL), then
+ * exe_length bytes and cwd_length bytes of path: the components from the leaf up to the root of the mount namespace,
+ * each ended by NUL ("/usr/bin" is "bin\0usr\0"). Only exec records have a tail.
+ *
+ * Times are nanoseconds of CLOCK_BOOTTIME. Process and user ids are those of the initial namespaces.
+ */
+#ifndef LUYTRE_PROCESS_RECORD_H
+#define LUYTRE_PROCESS_RECORD_H
+
+#define LT_FORK 1
+#define LT_EXEC 2
+#define LT_EXIT 3
+
+/* Flags. */
+#define LT_ARGS_UNREAD 1  /* the arguments could not be read: their page was not in memory */
+#define LT_EXE_DELETED 2  /* the executable has no name any more (unlinked, or a memfd) */
+#define LT_EXE_PARTIAL 4  /* the path has more components or bytes than fit: its beginning is missing */
+#define LT_CWD_PARTIAL 8
+
+#define LT_ARGS_MAX 4096 /* bytes of arguments kept */
+#define LT_PATH_MAX 2048 /* bytes of one path kept */
+#define LT_PATH_STEPS 48 /* components and mount points of one path */
+#define LT_NAME_MAX 256  /* NAME_MAX of linux/limits.h and the NUL */
+#define LT_TAIL_MAX (LT_ARGS_MAX + 2 * LT_PATH_MAX)
+
+struct process_record {
+	__u32 kind;         /*   0 LT_FORK, LT_EXEC, LT_EXIT */
+	__u32 flags;        /*   4 */
+	__u64 time;         /*   8 when it happened */
+	__u64 start;        /*  16 when the process was created */
+	__u64 parent_start; /*  24 */
+	__u64 cgroup;       /*  32 cgroup v2 id; 0 on fork */
+	__u32 pid;          /*  40 thread group id */
+	__u32 parent_pid;   /*  44 fork: of the process that forked; else of the present parent */
+	__u32 uid;          /*  48 real user id */
+	__u32 euid;         /*  52 effective user id */
+	__u32 gid;          /*  56 real group id */
+	__u32 loginuid;     /*  60 audit login user id; 4294967295 when never set */
+	__u32 status;       /*  64 exit: status as wait(2) gives it */
+	__u32 args_full;    /*  68 bytes of arguments that the process has */
+	__u16 args_length;  /*  72 bytes of them in the tail */
+	__u16 exe_length;   /*  74 */
+	__u16 cwd_length;   /*  76 */
+	__u16 reserved;     /*  78 zero */
+	char comm[16];      /*  80 NUL-padded */
+	char parent_comm[16]; /* 96 */
+};                          /* 112 */
+
+_Static_assert(sizeof(struct process_record) == 112, "the layout is read by core/src/host/record.rs");
+
+#endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Which processes begin a program and which end: fork, exec and exit of processes (not of threads) to a ring buffer.
+ *
+ * Only BTF tracepoints (tp_btf), which need no tracefs, no kprobes and no fentry. Kernel >= 5.8 with BTF.
+ */
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "process_record.h"
+
+/* The kernel's structures, only the members that are read here; the loader relocates them by name (CO-RE). */
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	__u32 val;
+} kuid_t;
+
+typedef struct {
+	__u32 val;
+} kgid_t;
+
+struct hlist_bl_node {
+	struct hlist_bl_node *next, **pprev;
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct file {
+	struct path f_path;
+};
+
+struct fs_struct {
+	struct path pwd;
+};
+
+struct mm_struct {
+	unsigned long arg_start, arg_end;
+	struct file *exe_file;
+};
+
+struct cred {
+	kuid_t uid, euid;
+	kgid_t gid;
+};
+
+struct signal_struct {
+	atomic_t live;
+	int group_exit_code;
+	unsigned int flags;
+};
+
+struct task_struct {
+	int pid, tgid, exit_code;
+	__u64 start_boottime;
+	struct task_struct *real_parent, *group_leader;
+	struct mm_struct *mm;
+	struct fs_struct *fs;
+	const struct cred *cred;
+	struct signal_struct *signal;
+	kuid_t loginuid;
+	char comm[16];
+};
+
+#pragma clang attribute pop
+
+#define SIGNAL_GROUP_EXIT 4u /* include/linux/sched/signal.h */
+#define NO_LOGINUID 4294967295u
+
+/* Set by the loader: the reader is woken when about this many bytes wait. */
+const volatile __u32 wake_bytes = 65536;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} RING SEC(".maps");
+
+/* Records that found no room in the ring. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} LOST SEC(".maps");
+
+struct exec_buffer {
+	struct process_record record;
+	char tail[LT_TAIL_MAX + LT_NAME_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct exec_buffer);
+} BUFFER SEC(".maps");
+
+/* Waking the reader for every record would cost more than everything else here: only when another `wake_bytes` are full. */
+static __always_inline void submit(void *record, __u64 size)
+{
+	__u64 waiting = bpf_ringbuf_query(&RING, BPF_RB_AVAIL_DATA);
+	__u64 step = wake_bytes ? wake_bytes : 1;
+	__u64 flags = waiting / step != (waiting + size) / step ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+
+	if (bpf_ringbuf_output(&RING, record, size, flags)) {
+		__u32 key = 0;
+		__u64 *lost = bpf_map_lookup_elem(&LOST, &key);
+		if (lost)
+			*lost += 1;
+	}
+}
+
+static __always_inline void describe(struct process_record *r, struct task_struct *task, struct task_struct *parent)
+{
+	const struct cred *cred = BPF_CORE_READ(task, cred);
+
+	r->time = bpf_ktime_get_boot_ns();
+	r->pid = BPF_CORE_READ(task, tgid);
+	r->start = BPF_CORE_READ(task, group_leader, start_boottime);
+	r->parent_pid = BPF_CORE_READ(parent, tgid);
+	r->parent_start = BPF_CORE_READ(parent, start_boottime);
+	r->uid = BPF_CORE_READ(cred, uid.val);
+	r->euid = BPF_CORE_READ(cred, euid.val);
+	r->gid = BPF_CORE_READ(cred, gid.val);
+	r->loginuid = NO_LOGINUID;
+	if (bpf_core_field_exists(task->loginuid)) /* CONFIG_AUDIT */
+		r->loginuid = BPF_CORE_READ(task, loginuid.val);
+	BPF_CORE_READ_STR_INTO(&r->comm, task, comm);
+	BPF_CORE_READ_STR_INTO(&r->parent_comm, parent, comm);
+}
+
+/* Writes the components of a path from the leaf to the root of its mount namespace; returns the end of what it wrote. */
+static __always_inline __u64 put_path(char *tail, __u64 at, struct vfsmount *vfsmount, struct dentry *dentry, int *partial)
+{
+	struct mount *mount = container_of(vfsmount, struct mount, mnt);
+	__u64 limit = at + LT_PATH_MAX - LT_NAME_MAX;
+
+	for (int i = 0; i < LT_PATH_STEPS; i++) {
+		struct dentry *root = BPF_CORE_READ(mount, mnt.mnt_root);
+		struct dentry *up = BPF_CORE_READ(dentry, d_parent);
+		const unsigned char *name;
+		long n;
+
+		if (dentry == root) {
+			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+			if (above == mount)
+				return at;
+			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			mount = above;
+			continue;
+		}
+		if (at > limit || at > LT_TAIL_MAX)
+			break;
+		name = BPF_CORE_READ(dentry, d_name.name);
+		n = bpf_probe_read_kernel_str(tail + at, LT_NAME_MAX, name);
+		if (n < 1 || n > LT_NAME_MAX)
+			break;
+		at += n;
+		if (dentry == up) /* a file that was never in a directory, such as a memfd */
+			return at;
+		dentry = up;
+	}
+	*partial = 1;
+	return at;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task)
+{
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct dentry *dentry;
+	struct exec_buffer *buffer;
+	__u64 begin, length, at;
+	int exe_partial = 0, cwd_partial = 0;
+	__u32 key = 0;
+
+	buffer = bpf_map_lookup_elem(&BUFFER, &key);
+	if (!buffer || !mm)
+		return 0;
+	__builtin_memset(&buffer->record, 0, sizeof(buffer->record));
+	buffer->record.kind = LT_EXEC;
+	buffer->record.cgroup = bpf_get_current_cgroup_id();
+	describe(&buffer->record, task, BPF_CORE_READ(task, real_parent, group_leader));
+
+	begin = BPF_CORE_READ(mm, arg_start);
+	length = BPF_CORE_READ(mm, arg_end) - begin;
+	buffer->record.args_full = length;
+	if (length > LT_ARGS_MAX)
+		length = LT_ARGS_MAX;
+	if (bpf_probe_read_user(buffer->tail, length, (void *)begin)) {
+		buffer->record.flags |= LT_ARGS_UNREAD;
+		length = 0;
+	}
+	buffer->record.args_length = length;
+
+	dentry = BPF_CORE_READ(mm, exe_file, f_path.dentry);
+	if (BPF_CORE_READ(dentry, d_hash.pprev) == 0)
+		buffer->record.flags |= LT_EXE_DELETED;
+	at = put_path(buffer->tail, length, BPF_CORE_READ(mm, exe_file, f_path.mnt), dentry, &exe_partial);
+	buffer->record.exe_length = at - length;
+	if (exe_partial)
+		buffer->record.flags |= LT_EXE_PARTIAL;
+
+	length = at;
+	at = put_path(buffer->tail, length, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry), &cwd_partial);
+	buffer->record.cwd_length = at - length;
+	if (cwd_partial)
+		buffer->record.flags |= LT_CWD_PARTIAL;
+
+	if (at > LT_TAIL_MAX)
+		at = LT_TAIL_MAX;
+	submit(buffer, sizeof(buffer->record) + at);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	struct process_record record = {.kind = LT_EXIT};
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+
+	/* The kernel counts the thread out before it calls this: the process ends with its last thread. Two last threads
+	 * may both read zero; the reader drops the second record. */
+	if (BPF_CORE_READ(signal, live.counter) != 0)
+		return 0;
+	record.cgroup = bpf_get_current_cgroup_id();
+	describe(&record, BPF_CORE_READ(task, group_leader), BPF_CORE_READ(task, real_parent, group_leader));
+	/* As wait_task_zombie() in kernel/exit.c takes it. */
+	if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT)
+		record.status = BPF_CORE_READ(signal, group_exit_code);
+	else
+		record.status = BPF_CORE_READ(task, group_leader, exit_code);
+	submit(&record, sizeof(record));
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct process_record record = {.kind = LT_FORK};
+
+	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid)) /* a thread */
+		return 0;
+	describe(&record, child, BPF_CORE_READ(parent, group_leader));
+	submit(&record, sizeof(record));
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
