@@ -35,7 +35,11 @@ fn compile(sources: &Path, object: &Path) -> Result<(), String> {
     let found = Command::new(&clang).args(common).arg("-fsyntax-only").arg(&probe).output();
     match found {
         Ok(found) if found.status.success() => {}
-        _ => return Err("the libbpf headers (libbpf-dev) or a BPF back end of clang were missing when it was built".into()),
+        _ => {
+            return Err(
+                "the libbpf headers (libbpf-dev) or a BPF back end of clang were missing when it was built".into()
+            );
+        }
     }
 
     let program = sources.join("processes.bpf.c");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Which processes begin a program and which end: fork, exec and exit of processes (not of threads) to a ring buffer.
+ * Which processes begin a program and which end: fork, exec and exit of processes (not of threads, not of the kernel's
+ * own) to a ring buffer.
  *
  * Only BTF tracepoints (tp_btf), which need no tracefs, no kprobes and no fentry. Kernel >= 5.8 with BTF.
  */
@@ -81,6 +82,7 @@ struct signal_struct {
 };
 
 struct task_struct {
+	unsigned int flags;
 	int pid, tgid, exit_code;
 	__u64 start_boottime;
 	struct task_struct *real_parent, *group_leader;
@@ -95,6 +97,7 @@ struct task_struct {
 #pragma clang attribute pop
 
 #define SIGNAL_GROUP_EXIT 4u /* include/linux/sched/signal.h */
+#define PF_KTHREAD 0x00200000u /* include/linux/sched.h */
 #define NO_LOGINUID 4294967295u
 
 /* Set by the loader: the reader is woken when about this many bytes wait. */
@@ -251,7 +254,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 
 	/* The kernel counts the thread out before it calls this: the process ends with its last thread. Two last threads
 	 * may both read zero; the reader drops the second record. */
-	if (BPF_CORE_READ(signal, live.counter) != 0)
+	if (BPF_CORE_READ(signal, live.counter) != 0 || BPF_CORE_READ(task, flags) & PF_KTHREAD)
 		return 0;
 	record.cgroup = bpf_get_current_cgroup_id();
 	describe(&record, BPF_CORE_READ(task, group_leader), BPF_CORE_READ(task, real_parent, group_leader));
@@ -269,7 +272,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct process_record record = {.kind = LT_FORK};
 
-	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid)) /* a thread */
+	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid) || BPF_CORE_READ(child, flags) & PF_KTHREAD)
 		return 0;
 	describe(&record, child, BPF_CORE_READ(parent, group_leader));
 	submit(&record, sizeof(record));

@@ -1,6 +1,7 @@
 //! The Python face of the core. `luytre_agent/_core.pyi` says what it is; everything else in the crate knows no Python.
 
 mod batch;
+mod processes;
 mod replay;
 mod rows;
 mod shared;
@@ -12,6 +13,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::batch::{Sealed, to_json_lines};
+    #[pymodule_export]
+    use super::processes::ProcessEvents;
     #[pymodule_export]
     use super::replay::{FileReplay, read_only_count};
     #[pymodule_export]
