@@ -119,6 +119,9 @@ struct {
 struct exec_buffer {
 	struct process_record record;
 	char tail[LT_TAIL_MAX + LT_NAME_MAX];
+	/* End of what the tail holds. In memory, because the verifier forgets the ranges of what it reads from there: in a
+	 * register every turn of a loop would be another state to it. */
+	volatile __u64 end;
 };
 
 struct {
@@ -162,87 +165,85 @@ static __always_inline void describe(struct process_record *r, struct task_struc
 	BPF_CORE_READ_STR_INTO(&r->parent_comm, parent, comm);
 }
 
-/* Writes the components of a path from the leaf to the root of its mount namespace; returns the end of what it wrote. */
-static __always_inline __u64 put_path(char *tail, __u64 at, struct vfsmount *vfsmount, struct dentry *dentry, int *partial)
+/* Adds the components of a path to the tail, from the leaf to the root of its mount namespace; returns whether all fit. */
+static __always_inline int put_path(struct exec_buffer *buffer, struct vfsmount *vfsmount, struct dentry *dentry)
 {
 	struct mount *mount = container_of(vfsmount, struct mount, mnt);
-	__u64 limit = at + LT_PATH_MAX - LT_NAME_MAX;
+	__u64 limit = buffer->end + LT_PATH_MAX - LT_NAME_MAX;
 
 	for (int i = 0; i < LT_PATH_STEPS; i++) {
 		struct dentry *root = BPF_CORE_READ(mount, mnt.mnt_root);
 		struct dentry *up = BPF_CORE_READ(dentry, d_parent);
-		const unsigned char *name;
+		__u64 at = buffer->end;
 		long n;
 
 		if (dentry == root) {
 			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 			if (above == mount)
-				return at;
+				return 1;
 			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 			mount = above;
 			continue;
 		}
 		if (at > limit || at > LT_TAIL_MAX)
-			break;
-		name = BPF_CORE_READ(dentry, d_name.name);
-		n = bpf_probe_read_kernel_str(tail + at, LT_NAME_MAX, name);
-		if (n < 1 || n > LT_NAME_MAX)
-			break;
-		at += n;
+			return 0;
+		n = bpf_probe_read_kernel_str(buffer->tail + at, LT_NAME_MAX, BPF_CORE_READ(dentry, d_name.name));
+		if (n < 1)
+			return 0;
+		buffer->end = at + n;
 		if (dentry == up) /* a file that was never in a directory, such as a memfd */
-			return at;
+			return 1;
 		dentry = up;
 	}
-	*partial = 1;
-	return at;
+	return 0;
 }
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task)
 {
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	struct dentry *dentry;
+	struct dentry *executable = BPF_CORE_READ(mm, exe_file, f_path.dentry);
 	struct exec_buffer *buffer;
-	__u64 begin, length, at;
-	int exe_partial = 0, cwd_partial = 0;
+	struct process_record *r;
+	__u64 begin, length;
 	__u32 key = 0;
 
 	buffer = bpf_map_lookup_elem(&BUFFER, &key);
-	if (!buffer || !mm)
+	if (!buffer)
 		return 0;
-	__builtin_memset(&buffer->record, 0, sizeof(buffer->record));
-	buffer->record.kind = LT_EXEC;
-	buffer->record.cgroup = bpf_get_current_cgroup_id();
-	describe(&buffer->record, task, BPF_CORE_READ(task, real_parent, group_leader));
+	r = &buffer->record;
+	__builtin_memset(r, 0, sizeof(*r));
+	r->kind = LT_EXEC;
+	r->cgroup = bpf_get_current_cgroup_id();
+	describe(r, task, BPF_CORE_READ(task, real_parent, group_leader));
 
 	begin = BPF_CORE_READ(mm, arg_start);
 	length = BPF_CORE_READ(mm, arg_end) - begin;
-	buffer->record.args_full = length;
+	r->args_full = length;
 	if (length > LT_ARGS_MAX)
 		length = LT_ARGS_MAX;
 	if (bpf_probe_read_user(buffer->tail, length, (void *)begin)) {
-		buffer->record.flags |= LT_ARGS_UNREAD;
+		r->flags |= LT_ARGS_UNREAD;
 		length = 0;
 	}
-	buffer->record.args_length = length;
+	buffer->end = length;
+	r->args_length = length;
 
-	dentry = BPF_CORE_READ(mm, exe_file, f_path.dentry);
-	if (BPF_CORE_READ(dentry, d_hash.pprev) == 0)
-		buffer->record.flags |= LT_EXE_DELETED;
-	at = put_path(buffer->tail, length, BPF_CORE_READ(mm, exe_file, f_path.mnt), dentry, &exe_partial);
-	buffer->record.exe_length = at - length;
-	if (exe_partial)
-		buffer->record.flags |= LT_EXE_PARTIAL;
+	if (!BPF_CORE_READ(executable, d_hash.pprev))
+		r->flags |= LT_EXE_DELETED;
+	if (!put_path(buffer, BPF_CORE_READ(mm, exe_file, f_path.mnt), executable))
+		r->flags |= LT_EXE_PARTIAL;
+	r->exe_length = buffer->end - length;
 
-	length = at;
-	at = put_path(buffer->tail, length, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry), &cwd_partial);
-	buffer->record.cwd_length = at - length;
-	if (cwd_partial)
-		buffer->record.flags |= LT_CWD_PARTIAL;
+	length = buffer->end;
+	if (!put_path(buffer, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry)))
+		r->flags |= LT_CWD_PARTIAL;
+	r->cwd_length = buffer->end - length;
 
-	if (at > LT_TAIL_MAX)
-		at = LT_TAIL_MAX;
-	submit(buffer, sizeof(buffer->record) + at);
+	length = buffer->end;
+	if (length > LT_TAIL_MAX)
+		length = LT_TAIL_MAX;
+	submit(buffer, sizeof(*r) + length);
 	return 0;
 }
 

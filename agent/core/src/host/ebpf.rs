@@ -165,14 +165,14 @@ fn failed(what: &str, error: &(dyn Error + 'static)) -> io::Error {
     refuse(kind, text)
 }
 
+/// The first line, and the last that is not one of the totals with which the verifier ends its log.
 fn one_line(message: &str) -> String {
-    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    match lines.as_slice() {
-        [] => String::new(),
-        [only] => (*only).to_owned(),
-        // The kernel ends its log with a summary; the line before it is the reason.
-        [first, .., reason, _] if lines.len() > 3 => format!("{first} ... {reason}"),
-        [first, .., last] => format!("{first} ... {last}"),
+    let totals = ["processed ", "verification time ", "stack depth "];
+    let mut lines = message.lines().map(str::trim);
+    let first = lines.next().unwrap_or_default();
+    match lines.rfind(|line| !line.is_empty() && !totals.iter().any(|total| line.starts_with(total))) {
+        Some(last) => format!("{first} ... {last}"),
+        None => first.to_owned(),
     }
 }
 
