@@ -13,6 +13,8 @@ const NLMSG_DONE: u16 = 3;
 const PROC_EVENT_NONE: u32 = 0;
 const PROC_EVENT_FORK: u32 = 1;
 const PROC_EVENT_EXEC: u32 = 2;
+const PROC_EVENT_UID: u32 = 4;
+const PROC_EVENT_GID: u32 = 0x40;
 const PROC_EVENT_EXIT: u32 = 0x8000_0000;
 
 /// What the kernel said. Times are nanoseconds of CLOCK_MONOTONIC.
@@ -35,6 +37,16 @@ pub enum Message {
         pid: u32,
         status: u32,
         parent: u32,
+    },
+    /// The process runs as somebody else now.
+    User {
+        pid: u32,
+        real: u32,
+        effective: u32,
+    },
+    Group {
+        pid: u32,
+        real: u32,
     },
     /// A thread, or a kind that nobody asked for.
     Other,
@@ -64,6 +76,9 @@ pub fn parse(bytes: &[u8]) -> Option<Message> {
         PROC_EVENT_FORK if word(2)? == word(3)? => Message::Fork { time, parent: word(1)?, child: word(3)? },
         // process_pid, process_tgid
         PROC_EVENT_EXEC => Message::Exec { time, pid: word(1)? },
+        // process_pid, process_tgid, ruid or rgid, euid or egid
+        PROC_EVENT_UID if word(0)? == word(1)? => Message::User { pid: word(1)?, real: word(2)?, effective: word(3)? },
+        PROC_EVENT_GID if word(0)? == word(1)? => Message::Group { pid: word(1)?, real: word(2)? },
         // process_pid, process_tgid, exit_code, exit_signal, parent_pid, parent_tgid
         PROC_EVENT_EXIT if word(0)? == word(1)? => {
             Message::Exit { time, pid: word(1)?, status: word(2)?, parent: word(5).unwrap_or(0) }
@@ -120,7 +135,9 @@ mod tests {
         assert_eq!(parse(PROC_EVENT_EXIT, &[6, 7, 256, 17, 9, 8]), Some(Message::Other));
         let old = Message::Exit { time: 77, pid: 7, status: 9, parent: 0 };
         assert_eq!(parse(PROC_EVENT_EXIT, &[7, 7, 9, 17]), Some(old));
-        assert_eq!(parse(4, &[1, 2, 3, 4]), Some(Message::Other), "a change of user id");
+        assert_eq!(parse(PROC_EVENT_UID, &[7, 7, 33, 34]), Some(Message::User { pid: 7, real: 33, effective: 34 }));
+        assert_eq!(parse(PROC_EVENT_GID, &[7, 7, 33, 34]), Some(Message::Group { pid: 7, real: 33 }));
+        assert_eq!(parse(0x80, &[7, 7]), Some(Message::Other), "a new session");
     }
 
     #[test]

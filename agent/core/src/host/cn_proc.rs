@@ -160,6 +160,14 @@ pub fn event(message: Message, rows: &mut Rows) -> Option<Event> {
         Message::Fork { time, parent, child } => (time, child, parent, Action::Fork),
         Message::Exec { time, pid } => return Some(exec(time, pid, rows)),
         Message::Exit { time, pid, status, parent } => (time, pid, parent, Action::Exit(status)),
+        Message::User { pid, real, effective } => {
+            rows.table().change(pid, |identity| (identity.uid, identity.euid) = (real, effective));
+            return None;
+        }
+        Message::Group { pid, real } => {
+            rows.table().change(pid, |identity| identity.gid = real);
+            return None;
+        }
         Message::Answer(_) | Message::Other => return None,
     };
     let time = rows.clock().boottime(time);
@@ -187,12 +195,14 @@ fn exec(time: u64, pid: u32, rows: &mut Rows) -> Event {
         parent_name: String::new(),
         identity: None,
     };
+    // What was forked, and whom it became by setuid(2), was told before.
+    if let Some(forked) = rows.table().get(pid) {
+        (event.start, event.parent_pid, event.identity) = (forked.start, forked.parent.pid, forked.identity);
+    }
     if let Some(seen) = rows.procfs().read(pid) {
         event.action = Action::Exec(seen.image);
-        (event.start, event.parent_pid, event.name, event.identity) =
-            (seen.start, seen.parent_pid, seen.name, seen.identity);
-    } else if let Some(forked) = rows.table().get(pid) {
-        (event.start, event.parent_pid, event.identity) = (forked.start, forked.parent.pid, forked.identity);
+        (event.start, event.parent_pid, event.name) = (seen.start, seen.parent_pid, seen.name);
+        event.identity = seen.identity.or(event.identity);
     }
     event
 }

@@ -163,13 +163,12 @@ impl ProcessEvents {
     }
 
     /// Totals since the start, by name; `known` is a gauge.
-    pub fn counters(&mut self) -> Totals {
+    pub fn counters(&self) -> Totals {
         let counts = self.rows.counts();
         let (lost, malformed) = match &self.kernel {
             Kernel::Ring(ring) => (ring.lost(), ring.malformed()),
             Kernel::Connector(connector) => (connector.lost(), connector.malformed()),
         };
-        let table = self.rows.table();
         vec![
             ("fork", counts.fork),
             ("exec", counts.exec),
@@ -183,8 +182,8 @@ impl ProcessEvents {
             ("parent_unknown", counts.parent_unknown),
             ("user_unknown", counts.user_unknown),
             ("parent_read", counts.parent_read),
-            ("evicted", table.evicted()),
-            ("known", table.known() as u64),
+            ("evicted", self.rows.evicted()),
+            ("known", self.rows.known() as u64),
         ]
     }
 

@@ -71,6 +71,16 @@ impl Rows {
         &mut self.table
     }
 
+    /// Processes that are known.
+    pub fn known(&self) -> usize {
+        self.table.known()
+    }
+
+    /// Living processes that were forgotten for want of room.
+    pub fn evicted(&self) -> u64 {
+        self.table.evicted()
+    }
+
     /// To be called about ten times a second: follows the clock and the users, forgets the dead.
     pub fn refresh(&mut self) -> io::Result<()> {
         self.users.refresh();
@@ -87,7 +97,7 @@ impl Rows {
         // Parents may have come after their children.
         for pid in pids {
             let Some(process) = self.table.get(pid).cloned() else { continue };
-            let parent = self.known(process.parent.pid, 0);
+            let parent = self.as_parent(process.parent.pid, 0);
             self.table.insert(pid, Process { parent, ..process });
         }
     }
@@ -227,14 +237,14 @@ impl Rows {
             self.counts.parent_read += 1;
             self.learn(event.parent_pid);
         }
-        let mut parent = self.known(event.parent_pid, event.parent_start);
+        let mut parent = self.as_parent(event.parent_pid, event.parent_start);
         if parent.program.is_none() && !event.parent_name.is_empty() {
             parent.program = Some(unknown(&event.parent_name));
         }
         parent
     }
 
-    fn known(&mut self, pid: u32, start: u64) -> Parent {
+    fn as_parent(&mut self, pid: u32, start: u64) -> Parent {
         if let Some(process) = self.find(pid, start) {
             return Parent { pid, entity: process.entity, program: Some(process.program.clone()) };
         }
@@ -251,7 +261,7 @@ impl Rows {
     /// Reads a process from /proc into the table.
     fn learn(&mut self, pid: u32) {
         let Some(seen) = self.procfs.read(pid) else { return };
-        let parent = self.known(seen.parent_pid, 0);
+        let parent = self.as_parent(seen.parent_pid, 0);
         let process = Process {
             entity: self.entity(pid, seen.start),
             start: seen.start,

@@ -123,6 +123,13 @@ impl Table {
         }
     }
 
+    /// Changes whom a process runs as, if that is known.
+    pub fn change(&mut self, pid: u32, change: impl FnOnce(&mut Identity)) {
+        if let Some(identity) = self.slots.get_mut(&pid).and_then(|slot| slot.process.identity.as_mut()) {
+            change(identity);
+        }
+    }
+
     /// Marks the end of a process at `time` (CLOCK_BOOTTIME, nanoseconds).
     pub fn exit(&mut self, pid: u32, time: u64) {
         if let Some(slot) = self.slots.get_mut(&pid) {

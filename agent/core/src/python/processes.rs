@@ -1,25 +1,19 @@
 //! Process events, as Python sees them.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use super::batch::Sealed;
-use crate::host::{ProcessEvents as Core, Rung, Settings};
-
-type Counters = HashMap<&'static str, u64>;
+use super::batch::{Sealed, to_python};
+use super::microseconds;
+use super::shared::{Counting, Shared};
+use crate::host::{ProcessEvents as Core, Rung, Settings, Totals};
 
 /// exec and exit events from the kernel. `rung` is "ebpf" or "cn_proc". OSError or ValueError if it cannot start.
 #[pyclass(frozen, module = "luytre_agent._core")]
-pub struct ProcessEvents {
-    /// None once closed.
-    core: Mutex<Option<Core>>,
-    /// As of the last poll, for whoever asks while another thread polls.
-    counters: Mutex<Counters>,
-}
+pub struct ProcessEvents(Shared<Worker>);
 
 #[pymethods]
 impl ProcessEvents {
@@ -32,54 +26,44 @@ impl ProcessEvents {
         if batch_rows == 0 {
             return Err(PyValueError::new_err("batch_rows is 0; give at least 1"));
         }
-        let settings = Settings { batch_rows, batch_age: seconds("batch_seconds", batch_seconds)?, ring_bytes };
-        let mut core = py.detach(|| Core::open(rung, settings))?;
-        let counters = core.counters().into_iter().collect();
-        Ok(Self { core: Mutex::new(Some(core)), counters: Mutex::new(counters) })
+        let batch_age = Duration::from_micros(microseconds("batch_seconds", batch_seconds)?.unsigned_abs());
+        let core = py.detach(|| Core::open(rung, Settings { batch_rows, batch_age, ring_bytes }))?;
+        Ok(Self(Shared::new(Worker { core: Some(core), last: Totals::default() })))
     }
 
+    /// Works for at most about `timeout_s`; the batches that became full or due. None after `close`.
     fn poll(&self, py: Python<'_>, timeout_s: f64) -> PyResult<Vec<Sealed>> {
-        let timeout = seconds("timeout_s", timeout_s)?;
-        let batches = py.detach(|| {
-            let mut core = lock(&self.core);
-            let core = core.as_mut().ok_or_else(closed)?;
-            let batches = core.poll(timeout);
-            *lock(&self.counters) = core.counters().into_iter().collect();
-            batches.map_err(PyErr::from)
-        })?;
-        Ok(batches.into_iter().map(Sealed).collect())
+        let timeout = Duration::try_from_secs_f64(timeout_s)
+            .map_err(|error| PyValueError::new_err(format!("timeout_s: {error}")))?;
+        let batches = self.0.work(py, |worker| worker.core.as_mut().map_or(Ok(Vec::new()), |core| core.poll(timeout)));
+        Ok(to_python(batches?))
     }
 
-    fn counters(&self, py: Python<'_>) -> Counters {
-        py.detach(|| {
-            if let Ok(mut core) = self.core.try_lock()
-                && let Some(core) = core.as_mut()
-            {
-                *lock(&self.counters) = core.counters().into_iter().collect();
-            }
-            lock(&self.counters).clone()
-        })
+    fn counters(&self) -> BTreeMap<String, u64> {
+        self.0.counters()
     }
 
+    /// Detaches from the kernel; the last batches.
     fn close(&self, py: Python<'_>) -> PyResult<Vec<Sealed>> {
-        let batches = py.detach(|| {
-            let core = lock(&self.core).take().ok_or_else(closed)?;
-            let (batches, counters) = core.close()?;
-            *lock(&self.counters) = counters.into_iter().collect();
-            Ok::<_, PyErr>(batches)
-        })?;
-        Ok(batches.into_iter().map(Sealed).collect())
+        let batches = self.0.work(py, |worker| {
+            let Some(core) = worker.core.take() else { return Ok(Vec::new()) };
+            let (batches, totals) = core.close()?;
+            worker.last = totals;
+            Ok::<_, std::io::Error>(batches)
+        });
+        Ok(to_python(batches?))
     }
 }
 
-fn closed() -> PyErr {
-    PyValueError::new_err("the process events are closed")
+/// The core until it is closed, and then its last counters.
+struct Worker {
+    core: Option<Core>,
+    last: Totals,
 }
 
-fn seconds(name: &str, value: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(value).map_err(|error| PyValueError::new_err(format!("{name}: {error}")))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Counting for Worker {
+    fn counters(&self) -> BTreeMap<String, u64> {
+        let totals = self.core.as_ref().map_or_else(|| self.last.clone(), Core::counters);
+        totals.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+    }
 }
