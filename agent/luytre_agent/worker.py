@@ -117,7 +117,6 @@ class Worker:
         if state is State.AVAILABLE:
             _log.info("%s: running", self.name)
             self.reason = ""
-        self.fault = ""
         self.settled.set()
 
     def _say_unavailable(self, error: Unavailable) -> None:

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+from luytre_agent.health import Config, Health, rows_of
+from luytre_agent.sources.replay import json_lines
+from luytre_common.telemetry import Sample
+
+
+def test_every_sample_is_a_row() -> None:
+    batch = rows_of([Sample("spool", "bytes", "", 7), Sample("packets", "kernel_dropped", "eth0", 3)], 1_700_000_000.5)
+    assert batch is not None
+    assert (batch.table, batch.rows) == ("agent_health", 2)
+    assert batch.first_event == batch.last_event == 1_700_000_000_500_000
+    rows = [json.loads(line) for line in json_lines(batch, 0).splitlines()]
+    assert [(row["component"], row["counter"], row["label"], row["value"]) for row in rows] == [
+        ("spool", "bytes", "", 7),
+        ("packets", "kernel_dropped", "eth0", 3),
+    ]
+
+
+def test_nothing_to_say_is_no_batch_and_odd_values_are_clamped() -> None:
+    assert rows_of([], 0.0) is None
+    batch = rows_of([Sample("a", "b", "", -1), Sample("a", "c", "", 1 << 70)], 1.0)
+    assert batch is not None
+    values = [json.loads(line)["value"] for line in json_lines(batch, 0).splitlines()]
+    assert [int(value) for value in values] == [0, (1 << 64) - 1]
+
+
+def test_it_writes_every_interval_and_once_more_at_the_end() -> None:
+    written: list[Any] = []
+    twice = threading.Event()
+
+    def keep(batch: Any) -> None:
+        written.append(batch)
+        if len(written) >= 2:
+            twice.set()
+
+    health = Health(Config(interval_seconds=0.01), lambda: [Sample("a", "b", "", 1)], keep, lambda: 5.0)
+    health.start()
+    assert twice.wait(20)
+    before = len(written)
+    health.stop()
+    assert len(written) > before
+    assert {batch.table for batch in written} == {"agent_health"}

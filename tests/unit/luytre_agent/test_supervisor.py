@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from luytre_agent.supervisor import Supervisor
+from luytre_common.errors import LuytreError
+
+from tests.support.sources import Batch, Scripted
+
+
+def make(wanted: Any, got: list[Any], refresh_s: float = 600.0) -> Supervisor:
+    return Supervisor(wanted, got.append, lambda failures: 600.0, refresh_s)
+
+
+def test_without_any_source_it_does_not_start_and_says_every_reason() -> None:
+    sources = {"a": lambda: Scripted(unavailable="no ring"), "b": lambda: Scripted(unavailable="no kernel")}
+    with pytest.raises(
+        LuytreError, match=r"no source is available: a: no ring; help it; b: no kernel; help it"
+    ) as caught:
+        make(lambda: sources, []).start()
+    assert caught.value.exit_code == 1
+    with pytest.raises(LuytreError, match=r"none is configured; see \[sources\]"):
+        make(dict, []).start()
+
+
+def test_one_that_is_available_is_enough() -> None:
+    got: list[Any] = []
+    sources = {
+        "bad": lambda: Scripted(unavailable="no ring"),
+        "good": lambda: Scripted(name="good", polls=[[Batch()]], finishes=True),
+    }
+    supervisor = make(lambda: sources, got)
+    supervisor.start()
+    supervisor.stop()
+    assert len(got) == 1
+    assert supervisor.counters.get("source_available", "bad") == 0
+    assert ("good", 1) in [(sample.component, sample.value) for sample in supervisor.samples()]
+
+
+def test_it_is_finished_when_every_source_is() -> None:
+    supervisor = make(lambda: {"file": lambda: Scripted(finishes=True)}, [])
+    supervisor.start()
+    for worker in supervisor.workers():
+        worker.join()
+    assert supervisor.finished()
+    supervisor.stop()
+
+
+def test_sources_that_come_are_started_and_those_that_go_are_closed() -> None:
+    seen = {"old": threading.Event(), "new": threading.Event()}
+    old = Scripted(name="old", on_idle=seen["old"].set)
+    sources: dict[str, Any] = {"old": lambda: old}
+    supervisor = make(lambda: dict(sources), [], refresh_s=0.01)
+    supervisor.start()
+    assert seen["old"].wait(20)
+    sources.clear()
+    sources["new"] = lambda: Scripted(name="new", on_idle=seen["new"].set)
+    assert seen["new"].wait(20)
+    supervisor.stop()
+    assert old.closed == 1
+    assert not supervisor.finished()
+    assert supervisor.counters.get("sources_appeared") == 1
+    assert supervisor.counters.get("sources_vanished") == 1
+
+
+def test_when_the_interfaces_cannot_be_listed_it_goes_on() -> None:
+    counted, calls = threading.Event(), []
+
+    def wanted() -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            counted.set()
+        if len(calls) > 1:
+            raise OSError("no netlink")
+        return {"one": Scripted}
+
+    supervisor = make(wanted, [], refresh_s=0.01)
+    supervisor.start()
+    assert counted.wait(20)
+    assert supervisor.counters.get("refresh_failures") >= 1
+    assert [worker.name for worker in supervisor.workers()] == ["one"]
+    supervisor.stop()

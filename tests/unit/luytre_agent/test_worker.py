@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from luytre_agent.worker import State, Worker
+from luytre_common.telemetry import Counters
+
+from tests.support.sources import Batch, Scripted
+
+
+def run(source: Scripted, counters: Counters, waits: Any = lambda failures: 0.0) -> tuple[Worker, list[Batch]]:
+    got: list[Batch] = []
+    worker = Worker("scripted", lambda: source, got.append, counters, waits)
+    worker.start()
+    return worker, got
+
+
+def test_a_source_that_ends_is_closed_and_everything_is_handed_on() -> None:
+    counters = Counters("sources")
+    source = Scripted(polls=[[Batch(rows=1)], [], [Batch(rows=2)]], finishes=True, last=[Batch(rows=3)], fault="byte 9")
+    worker, got = run(source, counters)
+    worker.join()
+    assert [batch.rows for batch in got] == [1, 2, 3]
+    assert worker.state is State.FINISHED
+    assert worker.fault == "byte 9"
+    assert [sample.value for sample in worker.samples()] == [1], "the counters after the close"
+    assert counters.get("source_available", "scripted") == 0
+
+
+def test_a_stop_closes_the_source() -> None:
+    counters, idle = Counters("sources"), threading.Event()
+    source = Scripted(polls=[[Batch()]], last=[Batch(rows=9)], on_idle=idle.set)
+    worker, got = run(source, counters)
+    assert idle.wait(20)
+    assert worker.state is State.AVAILABLE
+    assert counters.get("source_available", "scripted") == 1
+    worker.ask_to_stop()
+    worker.join()
+    assert source.closed == 1
+    assert [batch.rows for batch in got] == [1, 9]
+    assert counters.get("source_available", "scripted") == 0
+
+
+def test_a_source_that_raises_is_counted_closed_and_started_again(caplog: pytest.LogCaptureFixture) -> None:
+    counters, idle, waits = Counters("sources"), threading.Event(), []
+    source = Scripted(polls=[[Batch()], RuntimeError("odd"), RuntimeError("odd"), [Batch()]], on_idle=idle.set)
+    worker, got = run(source, counters, lambda failures: waits.append(failures) or 0.0)
+    assert idle.wait(20)
+    worker.ask_to_stop()
+    worker.join()
+    assert len(got) == 2
+    assert (source.opened, source.closed) == (3, 3)
+    assert counters.get("source_failures", "scripted") == 2
+    assert waits[:2] == [1, 1]
+    assert "scripted: failed in poll; it is started again" in caplog.text
+
+
+def test_an_unavailable_source_is_said_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    counters, waits, thrice = Counters("sources"), [], threading.Event()
+
+    def wait(failures: int) -> float:
+        waits.append(failures)
+        if failures == 3:
+            thrice.set()
+        return 0.0
+
+    worker, got = run(Scripted(unavailable="no such ring"), counters, wait)
+    assert worker.settled.wait(20)
+    assert thrice.wait(20)
+    worker.ask_to_stop()
+    worker.join()
+    assert got == []
+    assert worker.state is State.UNAVAILABLE
+    assert waits[:3] == [1, 2, 3]
+    assert counters.get("source_unavailable", "scripted") >= 3
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ["scripted: not available: no such ring; help it"]

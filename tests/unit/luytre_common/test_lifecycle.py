@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from luytre_common.lifecycle import Lifecycle, stop_on_signals
+
+
+def part(name: str, log: list[str], fails: str = "") -> tuple[str, object, object]:
+    def start() -> None:
+        if fails == "start":
+            raise RuntimeError(name)
+        log.append(f"+{name}")
+
+    def stop() -> None:
+        log.append(f"-{name}")
+        if fails == "stop":
+            raise RuntimeError(name)
+
+    return name, start, stop
+
+
+def test_in_order_and_in_reverse() -> None:
+    log: list[str] = []
+    life = Lifecycle()
+    for name in "abc":
+        life.start(*part(name, log))
+    life.stop()
+    life.stop()
+    assert log == ["+a", "+b", "+c", "-c", "-b", "-a"]
+
+
+def test_what_cannot_start_takes_the_others_down() -> None:
+    log: list[str] = []
+    life = Lifecycle()
+    life.start(*part("a", log))
+    with pytest.raises(RuntimeError, match="b"):
+        life.start(*part("b", log, "start"))
+    assert log == ["+a", "-a"]
+
+
+def test_what_cannot_stop_does_not_keep_others(caplog: pytest.LogCaptureFixture) -> None:
+    log: list[str] = []
+    life = Lifecycle()
+    life.start(*part("a", log))
+    life.start(*part("b", log, "stop"))
+    life.stop()
+    assert log == ["+a", "+b", "-b", "-a"]
+    assert "b could not be stopped" in caplog.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_ask_once_and_are_given_back(number: int) -> None:
+    before = signal.getsignal(number)
+    with stop_on_signals() as asked:
+        assert not asked.is_set()
+        os.kill(os.getpid(), number)
+        assert asked.wait(10)
+        assert signal.getsignal(number) is signal.SIG_DFL, "a second one ends the process"
+    assert signal.getsignal(number) is before
