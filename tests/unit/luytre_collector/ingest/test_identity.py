@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from cryptography import x509
 from luytre_collector import pki
 from luytre_collector.ingest.identity import BadIdentityError, NoIdentityError, agent_id
+
+from tests.support.collector import issue_client
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +47,6 @@ def test_not_a_certificate() -> None:
 
 
 def test_a_name_that_is_none(folder: Path) -> None:
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "web 01/../x")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 7, now, now + timedelta(days=1))
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
+    pem = issue_client(folder, "web 01/../x").certificate
     with pytest.raises(BadIdentityError, match="common name"):
-        agent_id({"x509_pem_cert": [certificate.public_bytes(serialization.Encoding.PEM)]})
+        agent_id({"x509_pem_cert": [pem]})
