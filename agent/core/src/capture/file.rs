@@ -75,6 +75,7 @@ impl FileReader {
     ///
     /// An error ends the file: everything before it has been handed out.
     #[inline]
+    #[expect(clippy::should_implement_trait, reason = "a frame borrows from the reader, which no Iterator can say")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
         let record = match self.first.take() {
             Some(first) => Some(first?),

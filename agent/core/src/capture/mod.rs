@@ -1,13 +1,19 @@
 //! Where frames come from: a live ring (`ring`), a capture file (`file`).
 
+mod block;
 mod error;
 pub mod file;
+pub mod filter;
 mod input;
+mod mapping;
 mod pcap;
 mod pcapng;
+pub mod ring;
+mod socket;
 
 pub use error::{CaptureError, Fault};
 pub use file::{FileReader, count};
+pub use ring::{Ring, RingOptions, Statistics};
 
 /// What a frame begins with. Numbers: <https://www.tcpdump.org/linktypes.html>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -81,7 +81,7 @@ impl PcapNg {
                 self.interfaces.clear();
             }
             let total = word(head, 4, self.swapped);
-            if total < 12 || total % 4 != 0 {
+            if total < 12 || !total.is_multiple_of(4) {
                 return Err(Fault::Corrupt(format!("block that says its length is {total}")));
             }
             match kind {
