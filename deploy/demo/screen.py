@@ -79,15 +79,22 @@ class Screen:
             raise
         self.done(self.text(en, vi), f"{time.monotonic() - begin:.1f} s")
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
-        """Rows in columns as wide as their widest cell; numbers go to the right. `styles` has one for each row."""
+    def table(
+        self, head: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = (), notes: Sequence[str] = ()
+    ) -> None:
+        """Rows in columns as wide as their widest cell; numbers go to the right. `styles` and `notes` have one for each
+        row: a style for its first cell, and a remark below it."""
         widths = [max(map(width, column)) for column in zip(head, *rows, strict=True)]
         right = [bool(rows) and all(_is_number(row[index]) for row in rows) for index in range(len(head))]
         self.line("  " + self.style("dim", _row(head, widths, right)))
         self.line("  " + self.style("dim", "  ".join("─" * one for one in widths)))
         for index, row in enumerate(rows):
             text = _row(row, widths, right)
-            self.line("  " + (self.style(styles[index], text) if styles else text))
+            if styles:
+                text = self.style(styles[index], text[: len(row[0])]) + text[len(row[0]) :]
+            self.line("  " + text)
+            if notes:
+                self.line("  " + self.style("dim", " " * widths[0] + "  " + notes[index]))
 
     def _mark(self, style: str, mark: str, what: str, detail: str) -> None:
         tail = f"  {self.style('dim', detail)}" if detail else ""

@@ -141,7 +141,7 @@ directory = {_toml(self.folder / "outbox")}
 [networks]
 internal = {json.dumps(list(internal))}
 
-[detect]
+[detect.correlations]
 interval_s = 1.0
 
 [health]

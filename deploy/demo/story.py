@@ -1,7 +1,7 @@
 """The story: an everyday office, and an attacker who finds a server, gets in, calls home and carries data off.
 
 Harmless and bounded: a few hundred small connections between two namespaces that have no way out. Each act is one
-function on the pair; its rule is the one that must raise an alert, exactly once.
+function on the pair.
 """
 
 from __future__ import annotations
@@ -38,12 +38,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One act: what it is called in English and Vietnamese, how it is played, and what it came to, in one line."""
+    """One act: what it is called in English and Vietnamese, how it is played (which returns, in one line of each
+    language, what it came to), and the id of the rule that must notice it, exactly once; none for ordinary traffic."""
 
     key: str
     en: str
     vi: str
     play: Callable[[Stage], tuple[str, str]]
+    rule_id: str = ""
 
 
 def everyday(stage: Stage) -> tuple[str, str]:
@@ -150,14 +152,14 @@ def beacon(stage: Stage) -> tuple[str, str]:
     )
 
 
+_RULES = "7f0d5b0e-6a37-4f0a-9d0c-5b7a2b8f1c"
 EVERYDAY = Act("everyday", "everyday traffic", "lưu lượng thường ngày", everyday)
-BEACON = Act("beacon", "beacon", "báo hiệu về máy chủ điều khiển", beacon)
-ATTACKS = (
-    Act("scan", "port scan", "quét cổng", scan),
-    Act("guess", "password guessing", "dò mật khẩu", guess),
-    Act("shell", "reverse shell", "shell ngược", shell),
-    Act("tunnel", "DNS tunnel", "đường hầm DNS", tunnel),
-)
+SCAN = Act("scan", "port scan", "quét cổng", scan, _RULES + "11")
+GUESS = Act("guess", "password guessing", "dò mật khẩu", guess, _RULES + "12")
+SHELL = Act("shell", "reverse shell", "shell ngược", shell, _RULES + "06")
+TUNNEL = Act("tunnel", "DNS tunnel", "đường hầm DNS", tunnel, _RULES + "13")
+BEACON = Act("beacon", "beacon", "gọi về máy điều khiển", beacon, _RULES + "21")
+ATTACKS = (SCAN, GUESS, SHELL, TUNNEL, BEACON)
 
 
 def play(stage: Stage, told: Callable[[Act, str, str], None]) -> None:
@@ -173,7 +175,7 @@ def play(stage: Stage, told: Callable[[Act, str, str], None]) -> None:
     heart = threading.Thread(target=beat, name="beacon")
     heart.start()
     try:
-        for act in (EVERYDAY, *ATTACKS):
+        for act in (EVERYDAY, SCAN, GUESS, SHELL, TUNNEL):
             told(act, *act.play(stage))
             time.sleep(0.5)
     finally:

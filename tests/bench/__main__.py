@@ -61,7 +61,7 @@ def _run(screen: Screen, count: int, rounds: int) -> dict[str, object]:
         costs = packets.run(capture, site.agent_toml("bench", collector="127.0.0.1:9"), rounds)
     floor = costs[packets.FLOOR]
     screen.table(
-        ["whole command, start-up included", "packets/s", "packets/CPU-s", "seconds", "CPU-s", "MB", "of the floor"],
+        ["whole command, start-up included", "packets/s", "packets/CPU-s", "seconds", "CPU-s", "of the floor"],
         [_packet_row(name, cost, count, floor) for name, cost in costs.items()],
     )
 
@@ -82,10 +82,9 @@ def _run(screen: Screen, count: int, rounds: int) -> dict[str, object]:
 
 
 def _packet_row(name: str, cost: Cost, count: int, floor: Cost) -> list[str]:
-    share = floor.cpu / cost.cpu
     return [
         name, f"{count / cost.wall:,.0f}", f"{count / cost.cpu:,.0f}", f"{cost.wall:.2f}", f"{cost.cpu:.2f}",
-        f"{cost.memory / 1e6:,.0f}", f"{share:.2f}",
+        f"{floor.cpu / cost.cpu:.2f}",
     ]  # fmt: skip
 
 

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What something took, in seconds; `memory` is the largest resident set, bytes."""
+    """What something took, in seconds."""
 
     wall: float
     cpu: float
-    memory: int = 0
 
 
 class CommandError(RuntimeError):
@@ -43,13 +42,9 @@ def command(arguments: Sequence[str], timeout_s: float = 300.0) -> Cost:
             said.seek(0)
             words = said.read().decode(errors="replace").strip().splitlines()[-3:]
             raise CommandError(f"{' '.join(arguments[:4])} ended with {process.returncode}: {' | '.join(words)}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    return Cost(wall, usage.ru_utime + usage.ru_stime)
 
 
 def median(rounds: Sequence[Cost]) -> Cost:
-    """The medians of wall and of CPU, each by itself; the largest memory."""
-    return Cost(
-        statistics.median(one.wall for one in rounds),
-        statistics.median(one.cpu for one in rounds),
-        max(one.memory for one in rounds),
-    )
+    """The medians of wall and of CPU, each by itself."""
+    return Cost(statistics.median(one.wall for one in rounds), statistics.median(one.cpu for one in rounds))
