@@ -75,6 +75,12 @@ pub fn flow_id(
     words.into_iter().fold(salt, |hash, word| mix(hash.rotate_left(29) ^ word)).max(1)
 }
 
+/// A salt for the flow identifiers of one place of capture.
+pub fn salt(names: &[&str]) -> u64 {
+    let bytes = names.iter().flat_map(|name| name.bytes().map(u64::from).chain([256]));
+    bytes.fold(0, |hash: u64, byte| mix(hash.rotate_left(29) ^ byte))
+}
+
 /// The finaliser of SplitMix64 (Steele, Lea, Flood 2014), a bijection.
 fn mix(word: u64) -> u64 {
     let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);

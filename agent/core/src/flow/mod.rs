@@ -30,6 +30,7 @@ mod tcp;
 mod tests;
 mod wheel;
 
+pub use key::salt;
 pub use record::{Flow, Reason, Side};
 pub use table::{Counters, FlowTable, Place};
 
