@@ -8,7 +8,7 @@ use crate::columns::{Column, Kind, Maker, Table, TableBuilder};
 /// Every table that agents send.
 pub static TABLES: &[&Table] = &[&FLOWS, &DNS, &TLS, &PROCESSES, &AGENT_HEALTH];
 
-/// One row per bidirectional flow, or per active timeout of a long one.
+/// One row per bidirectional flow, or per active timeout of a long one: SUM over the rows of a flow_id is the truth.
 pub static FLOWS: Table = Table {
     name: "flows",
     event_time: 2,
@@ -64,7 +64,7 @@ pub static FLOWS: Table = Table {
 /// A row of [`FLOWS`]: the columns that the agent makes.
 #[derive(Clone, Debug, Default)]
 pub struct FlowsRow<'a> {
-    /// Identity of the flow within the agent: a hash of its tuple and start.
+    /// Identity of the flow within the agent: a hash of its tuple, start and, live, the interface.
     pub flow_id: u64,
     /// Time of the first packet.
     pub flow_start: i64,
@@ -82,7 +82,7 @@ pub struct FlowsRow<'a> {
     pub destination_port: u16,
     /// tcp, udp, icmp, ipv6-icmp, sctp, or the IANA protocol number.
     pub network_transport: &'a str,
-    /// MAC address of the originator's frames, RFC 7042 notation.
+    /// MAC address of the originator's frames, RFC 7042 notation; empty where the link has none.
     pub source_mac: &'a str,
     /// MAC address that the originator's frames went to.
     pub destination_mac: &'a str,
@@ -92,17 +92,17 @@ pub struct FlowsRow<'a> {
     pub network_protocol: &'a str,
     /// VLAN identifier of the outermost tag (IEEE 802.1Q), 0 for none.
     pub network_vlan_id: u16,
-    /// Packets from the originator.
+    /// Packets from the originator since the flow's last row.
     pub source_packets: u64,
-    /// Packets from the responder.
+    /// Packets from the responder since the flow's last row.
     pub destination_packets: u64,
-    /// Bytes from the originator, network layer (from the IP header).
+    /// Bytes from the originator since the flow's last row, network layer (from the IP header).
     pub source_bytes: u64,
-    /// Bytes from the responder, network layer.
+    /// Bytes from the responder since the flow's last row, network layer.
     pub destination_bytes: u64,
-    /// Transport payload bytes from the originator.
+    /// Transport payload bytes from the originator since the flow's last row, retransmissions included.
     pub source_payload_bytes: u64,
-    /// Transport payload bytes from the responder.
+    /// Transport payload bytes from the responder since the flow's last row, retransmissions included.
     pub destination_payload_bytes: u64,
     /// OR of the originator's TCP flags (RFC 9293: FIN=1 SYN=2 RST=4 PSH=8 ACK=16 URG=32 ECE=64 CWR=128).
     pub source_tcp_flags: u8,
@@ -112,7 +112,7 @@ pub struct FlowsRow<'a> {
     pub connection_state: &'a str,
     /// Zeek's history letters, upper case from the originator.
     pub connection_history: &'a str,
-    /// idle, active, end (FIN or RST), stop (end of capture), evicted.
+    /// idle, end (FIN or RST), stop (end of capture), evicted; or active: the flow goes on. A flow has exactly one row that is not active.
     pub flow_end_reason: &'a str,
     /// Time from SYN to the ACK of the SYN-ACK, microseconds; 0 if not seen.
     pub tcp_handshake_rtt: u32,
@@ -215,7 +215,7 @@ pub static DNS: Table = Table {
 pub struct DnsRow<'a> {
     /// Time of the packet that began it.
     pub event_time: i64,
-    /// Identity of the flow within the agent: a hash of its tuple and start.
+    /// Identity of the flow within the agent: a hash of its tuple, start and, live, the interface.
     pub flow_id: u64,
     /// Originator: who sent the first packet.
     pub source_ip: [u8; 16],
@@ -305,7 +305,7 @@ pub static TLS: Table = Table {
 pub struct TlsRow<'a> {
     /// Time of the packet that began it.
     pub event_time: i64,
-    /// Identity of the flow within the agent: a hash of its tuple and start.
+    /// Identity of the flow within the agent: a hash of its tuple, start and, live, the interface.
     pub flow_id: u64,
     /// Originator: who sent the first packet.
     pub source_ip: [u8; 16],

@@ -41,7 +41,7 @@ COMMUNITY_ID_SQL = (
 _FLOW_ID = Column(
     "flow_id",
     Kind.U64,
-    "Identity of the flow within the agent: a hash of its tuple and start",
+    "Identity of the flow within the agent: a hash of its tuple, start and, live, the interface",
     example="7723019045110254310",
 )
 
@@ -85,7 +85,7 @@ _ENDPOINTS = (
 
 FLOWS = Table(
     "flows",
-    "One row per bidirectional flow, or per active timeout of a long one",
+    "One row per bidirectional flow, or per active timeout of a long one: SUM over the rows of a flow_id is the truth",
     (
         _FLOW_ID,
         Column(
@@ -121,7 +121,7 @@ FLOWS = Table(
         Column(
             "source_mac",
             Kind.NAME,
-            "MAC address of the originator's frames, RFC 7042 notation",
+            "MAC address of the originator's frames, RFC 7042 notation; empty where the link has none",
             example="52-54-00-12-34-56",
         ),
         Column(
@@ -160,7 +160,7 @@ FLOWS = Table(
         Column(
             "source_packets",
             Kind.U64,
-            "Packets from the originator",
+            "Packets from the originator since the flow's last row",
             codec="T64, ZSTD",
             sigma=("orig_pkts",),
             example="1",
@@ -168,7 +168,7 @@ FLOWS = Table(
         Column(
             "destination_packets",
             Kind.U64,
-            "Packets from the responder",
+            "Packets from the responder since the flow's last row",
             codec="T64, ZSTD",
             sigma=("resp_pkts",),
             example="1",
@@ -176,7 +176,7 @@ FLOWS = Table(
         Column(
             "source_bytes",
             Kind.U64,
-            "Bytes from the originator, network layer (from the IP header)",
+            "Bytes from the originator since the flow's last row, network layer (from the IP header)",
             codec="T64, ZSTD",
             sigma=("orig_ip_bytes",),
             example="73",
@@ -184,7 +184,7 @@ FLOWS = Table(
         Column(
             "destination_bytes",
             Kind.U64,
-            "Bytes from the responder, network layer",
+            "Bytes from the responder since the flow's last row, network layer",
             codec="T64, ZSTD",
             sigma=("resp_ip_bytes",),
             example="89",
@@ -192,7 +192,7 @@ FLOWS = Table(
         Column(
             "source_payload_bytes",
             Kind.U64,
-            "Transport payload bytes from the originator",
+            "Transport payload bytes from the originator since the flow's last row, retransmissions included",
             codec="T64, ZSTD",
             sigma=("orig_bytes",),
             example="45",
@@ -200,7 +200,7 @@ FLOWS = Table(
         Column(
             "destination_payload_bytes",
             Kind.U64,
-            "Transport payload bytes from the responder",
+            "Transport payload bytes from the responder since the flow's last row, retransmissions included",
             codec="T64, ZSTD",
             sigma=("resp_bytes",),
             example="61",
@@ -229,7 +229,8 @@ FLOWS = Table(
         Column(
             "flow_end_reason",
             Kind.NAME,
-            "idle, active, end (FIN or RST), stop (end of capture), evicted",
+            "idle, end (FIN or RST), stop (end of capture), evicted; or active: the flow goes on. "
+            "A flow has exactly one row that is not active",
             example="idle",
         ),
         Column(

@@ -1,7 +1,7 @@
 CREATE TABLE IF NOT EXISTS `dns`
 (
     `event_time` DateTime64(6, 'UTC') COMMENT 'Time of the packet that began it' CODEC(Delta, ZSTD),
-    `flow_id` UInt64 COMMENT 'Identity of the flow within the agent: a hash of its tuple and start',
+    `flow_id` UInt64 COMMENT 'Identity of the flow within the agent: a hash of its tuple, start and, live, the interface',
     `source_ip` IPv6 COMMENT 'Originator: who sent the first packet',
     `source_port` UInt16 COMMENT 'Port of the originator; ICMP type',
     `destination_ip` IPv6 COMMENT 'Responder',

@@ -1,6 +1,6 @@
 CREATE TABLE IF NOT EXISTS `flows`
 (
-    `flow_id` UInt64 COMMENT 'Identity of the flow within the agent: a hash of its tuple and start',
+    `flow_id` UInt64 COMMENT 'Identity of the flow within the agent: a hash of its tuple, start and, live, the interface',
     `flow_start` DateTime64(6, 'UTC') COMMENT 'Time of the first packet' CODEC(Delta, ZSTD),
     `flow_end` DateTime64(6, 'UTC') COMMENT 'Time of the last packet so far' CODEC(Delta, ZSTD),
     `flow_duration` UInt64 ALIAS toUInt64(toUnixTimestamp64Micro(flow_end) - toUnixTimestamp64Micro(flow_start)) COMMENT 'flow_end - flow_start, microseconds',
@@ -10,24 +10,24 @@ CREATE TABLE IF NOT EXISTS `flows`
     `destination_ip` IPv6 COMMENT 'Responder',
     `destination_port` UInt16 COMMENT 'Port of the responder; ICMP type of the counterpart, or the code where the type has none',
     `network_transport` LowCardinality(String) COMMENT 'tcp, udp, icmp, ipv6-icmp, sctp, or the IANA protocol number',
-    `source_mac` LowCardinality(String) COMMENT 'MAC address of the originator\'s frames, RFC 7042 notation',
+    `source_mac` LowCardinality(String) COMMENT 'MAC address of the originator\'s frames, RFC 7042 notation; empty where the link has none',
     `destination_mac` LowCardinality(String) COMMENT 'MAC address that the originator\'s frames went to',
     `network_iana_number` UInt8 COMMENT 'IP protocol number (IANA)',
     `network_protocol` LowCardinality(String) COMMENT 'Application protocol, recognised by content: dns, tls, http, ssh, or empty',
     `network_direction` LowCardinality(String) COMMENT 'internal, inbound, outbound or external, by the configured networks',
     `network_vlan_id` UInt16 COMMENT 'VLAN identifier of the outermost tag (IEEE 802.1Q), 0 for none',
     `network_community_id` String ALIAS concat('1:', base64Encode(SHA1(concat('\0\0', if((NOT (network_iana_number NOT IN (1, 58) OR (network_iana_number = 1 AND source_port IN (0, 8, 9, 10, 13, 14, 15, 16, 17, 18)) OR (network_iana_number = 58 AND source_port IN (128, 129, 130, 131, 133, 134, 135, 136, 139, 140, 144, 145))) OR source_ip < destination_ip OR (source_ip = destination_ip AND source_port <= destination_port)), concat(if(startsWith(IPv6NumToString(source_ip), '::ffff:'), substring(reinterpretAsFixedString(source_ip), 13, 4), reinterpretAsFixedString(source_ip)), if(startsWith(IPv6NumToString(source_ip), '::ffff:'), substring(reinterpretAsFixedString(destination_ip), 13, 4), reinterpretAsFixedString(destination_ip))), concat(if(startsWith(IPv6NumToString(source_ip), '::ffff:'), substring(reinterpretAsFixedString(destination_ip), 13, 4), reinterpretAsFixedString(destination_ip)), if(startsWith(IPv6NumToString(source_ip), '::ffff:'), substring(reinterpretAsFixedString(source_ip), 13, 4), reinterpretAsFixedString(source_ip)))), char(network_iana_number), '\0', if(network_iana_number IN (1, 6, 17, 58, 132), if((NOT (network_iana_number NOT IN (1, 58) OR (network_iana_number = 1 AND source_port IN (0, 8, 9, 10, 13, 14, 15, 16, 17, 18)) OR (network_iana_number = 58 AND source_port IN (128, 129, 130, 131, 133, 134, 135, 136, 139, 140, 144, 145))) OR source_ip < destination_ip OR (source_ip = destination_ip AND source_port <= destination_port)), concat(char(intDiv(source_port, 256), source_port % 256), char(intDiv(destination_port, 256), destination_port % 256)), concat(char(intDiv(destination_port, 256), destination_port % 256), char(intDiv(source_port, 256), source_port % 256))), ''))))) COMMENT 'Community ID version 1, seed 0',
-    `source_packets` UInt64 COMMENT 'Packets from the originator' CODEC(T64, ZSTD),
-    `destination_packets` UInt64 COMMENT 'Packets from the responder' CODEC(T64, ZSTD),
-    `source_bytes` UInt64 COMMENT 'Bytes from the originator, network layer (from the IP header)' CODEC(T64, ZSTD),
-    `destination_bytes` UInt64 COMMENT 'Bytes from the responder, network layer' CODEC(T64, ZSTD),
-    `source_payload_bytes` UInt64 COMMENT 'Transport payload bytes from the originator' CODEC(T64, ZSTD),
-    `destination_payload_bytes` UInt64 COMMENT 'Transport payload bytes from the responder' CODEC(T64, ZSTD),
+    `source_packets` UInt64 COMMENT 'Packets from the originator since the flow\'s last row' CODEC(T64, ZSTD),
+    `destination_packets` UInt64 COMMENT 'Packets from the responder since the flow\'s last row' CODEC(T64, ZSTD),
+    `source_bytes` UInt64 COMMENT 'Bytes from the originator since the flow\'s last row, network layer (from the IP header)' CODEC(T64, ZSTD),
+    `destination_bytes` UInt64 COMMENT 'Bytes from the responder since the flow\'s last row, network layer' CODEC(T64, ZSTD),
+    `source_payload_bytes` UInt64 COMMENT 'Transport payload bytes from the originator since the flow\'s last row, retransmissions included' CODEC(T64, ZSTD),
+    `destination_payload_bytes` UInt64 COMMENT 'Transport payload bytes from the responder since the flow\'s last row, retransmissions included' CODEC(T64, ZSTD),
     `source_tcp_flags` UInt8 COMMENT 'OR of the originator\'s TCP flags (RFC 9293: FIN=1 SYN=2 RST=4 PSH=8 ACK=16 URG=32 ECE=64 CWR=128)',
     `destination_tcp_flags` UInt8 COMMENT 'OR of the responder\'s TCP flags',
     `connection_state` LowCardinality(String) COMMENT 'Zeek\'s conn_state: S0 S1 SF REJ S2 S3 RSTO RSTR RSTOS0 RSTRH SH SHR OTH',
     `connection_history` LowCardinality(String) COMMENT 'Zeek\'s history letters, upper case from the originator',
-    `flow_end_reason` LowCardinality(String) COMMENT 'idle, active, end (FIN or RST), stop (end of capture), evicted',
+    `flow_end_reason` LowCardinality(String) COMMENT 'idle, end (FIN or RST), stop (end of capture), evicted; or active: the flow goes on. A flow has exactly one row that is not active',
     `tcp_handshake_rtt` UInt32 COMMENT 'Time from SYN to the ACK of the SYN-ACK, microseconds; 0 if not seen',
     `process_pid` UInt32 COMMENT 'Process that owns the socket on this host',
     `process_entity_id` UInt64 COMMENT 'Identity of the process, as in table processes',
@@ -53,4 +53,4 @@ PARTITION BY toDate(collector_time)
 ORDER BY (agent_id, flow_start)
 TTL toDateTime(collector_time) + toIntervalDay(365)
 SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
-COMMENT 'One row per bidirectional flow, or per active timeout of a long one'
+COMMENT 'One row per bidirectional flow, or per active timeout of a long one: SUM over the rows of a flow_id is the truth'
