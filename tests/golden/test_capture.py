@@ -1,6 +1,6 @@
 """Captures to rows: what `replay --json` prints for small conversations, read by eye once and kept.
 
-Write them anew after a change that is meant: LUYTRE_GOLDEN=write python -m pytest tests/golden/test_capture.py
+Write them anew after a change that is meant: LUYTRE_WRITE_GOLDEN=1 python -m pytest tests/golden/test_capture.py
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from luytre_agent._core import FileReplay, to_json_lines
 
 FOLDER = Path(__file__).parent / "capture"
@@ -32,7 +31,7 @@ def rows(path: Path) -> str:
 def test_a_capture_gives_its_rows(name: str) -> None:
     golden = FOLDER / f"{name}.jsonl"
     got = rows(FOLDER / f"{name}.pcap")
-    if os.environ.get("LUYTRE_GOLDEN") == "write":
+    if os.environ.get("LUYTRE_WRITE_GOLDEN"):
         golden.write_text(got, encoding="utf-8")
     expected = golden.read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in got.splitlines()] == [json.loads(line) for line in expected]

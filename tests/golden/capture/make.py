@@ -48,11 +48,23 @@ def tcp() -> list[Packet]:
     request = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
     packets = [
-        http.say(0, "S"), http.say(1, "SA"), http.say(0, "A"), http.say(0, "PA", request), http.say(1, "A"),
-        http.say(1, "PA", answer), http.say(0, "A"), http.say(0, "FA"), http.say(1, "FA"), http.say(0, "A"),
-        aborted.say(0, "S"), aborted.say(1, "SA"), aborted.say(0, "A"), aborted.say(1, "PA", b"220 ready\r\n"),
+        http.say(0, "S"),
+        http.say(1, "SA"),
+        http.say(0, "A"),
+        http.say(0, "PA", request),
+        http.say(1, "A"),
+        http.say(1, "PA", answer),
+        http.say(0, "A"),
+        http.say(0, "FA"),
+        http.say(1, "FA"),
+        http.say(0, "A"),
+        aborted.say(0, "S"),
+        aborted.say(1, "SA"),
+        aborted.say(0, "A"),
+        aborted.say(1, "PA", b"220 ready\r\n"),
         aborted.say(0, "R"),
-        refused.say(0, "S"), refused.say(1, "RA"),
+        refused.say(0, "S"),
+        refused.say(1, "RA"),
     ]
     return packets + [Talk(40_000, port).say(0, "S") for port in (21, 22, 23)]
 
@@ -68,10 +80,15 @@ def dns() -> list[Packet]:
         message = DNS(id=number, qr=1, rd=1, ra=1, rcode=rcode, qd=DNSQR(qname=name, qtype=kind), an=records or [])
         return TO_CLIENT / IP(src="10.1.0.53", dst=CLIENT, id=1) / UDP(sport=53, dport=40_000 + number) / message
 
-    addresses = [DNSRR(rrname="Example.org", ttl=300, rdata="192.0.2.7"), DNSRR(rrname="example.org", ttl=60, rdata="192.0.2.8")]
+    addresses = [
+        DNSRR(rrname="Example.org", ttl=300, rdata="192.0.2.7"),
+        DNSRR(rrname="example.org", ttl=60, rdata="192.0.2.8"),
+    ]
     return [
-        ask(1, "Example.org"), answer(1, "Example.org", records=addresses),
-        ask(2, "no.such.example", "AAAA"), answer(2, "no.such.example", "AAAA", rcode=3),
+        ask(1, "Example.org"),
+        answer(1, "Example.org", records=addresses),
+        ask(2, "no.such.example", "AAAA"),
+        answer(2, "no.such.example", "AAAA", rcode=3),
         ask(3, "silent.example", "TXT"),
         answer(4, "late.example", records=[DNSRR(rrname="late.example", ttl=5, rdata="192.0.2.9")]),
     ]
@@ -103,8 +120,16 @@ def tls() -> list[Packet]:
     whole, parts = Talk(50_001, 443), Talk(50_002, 8443)
     hello = client_hello("Portal.Example.ORG", ("h2", "http/1.1"))
     return [
-        whole.say(0, "S"), whole.say(1, "SA"), whole.say(0, "A"), whole.say(0, "PA", hello), whole.say(1, "A"),
-        parts.say(0, "S"), parts.say(1, "SA"), parts.say(0, "A"), parts.say(0, "A", hello[:60]), parts.say(0, "PA", hello[60:]),
+        whole.say(0, "S"),
+        whole.say(1, "SA"),
+        whole.say(0, "A"),
+        whole.say(0, "PA", hello),
+        whole.say(1, "A"),
+        parts.say(0, "S"),
+        parts.say(1, "SA"),
+        parts.say(0, "A"),
+        parts.say(0, "A", hello[:60]),
+        parts.say(0, "PA", hello[60:]),
         parts.say(1, "A"),
     ]
 

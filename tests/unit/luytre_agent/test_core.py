@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import zstandard
-
 from luytre_agent._core import FileReplay, Sealed, TableBuilder, read_only_count, to_json_lines
 from luytre_common.schema import WIRE_TABLES, Kind, Maker, Table
 
@@ -161,12 +160,12 @@ def test_lists_take_no_bare_string() -> None:
 
 def test_files_that_are_no_captures_are_refused(tmp_path: Path) -> None:
     missing = tmp_path / "missing.pcap"
-    with pytest.raises(FileNotFoundError, match="missing.pcap"):
+    with pytest.raises(FileNotFoundError, match=r"missing\.pcap"):
         FileReplay(str(missing))
     text = tmp_path / "notes.txt"
     text.write_text("no capture")
     for use in (FileReplay, read_only_count):
-        with pytest.raises(ValueError, match="notes.txt: not a capture file"):
+        with pytest.raises(ValueError, match=r"notes\.txt: not a capture file"):
             use(str(text))
 
 
@@ -186,7 +185,7 @@ def test_a_cut_file_gives_what_came_before_and_says_where(tmp_path: Path) -> Non
 def test_settings_out_of_range_are_named() -> None:
     capture = str(CAPTURES / "tcp.pcap")
     for wrong in (0.0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="^inactive_timeout_s: "):
+        with pytest.raises(ValueError, match=r"^inactive_timeout_s: "):
             FileReplay(capture, inactive_timeout_s=wrong)
 
 
