@@ -127,4 +127,5 @@ def _source(name: str, make: Callable[[], Source]) -> Finding:
         return Finding(name, False, error.reason, error.remedy)
     source.close()
     rung = getattr(source, "rung", "")
-    return Finding(name, True, f"available ({rung})" if rung else "available")
+    better = [f"not by {tried}: {reason}" for tried, reason in getattr(source, "refused", ())]
+    return Finding(name, True, "; ".join([f"available ({rung})" if rung else "available", *better]))

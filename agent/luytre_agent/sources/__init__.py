@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from luytre_common.settings import at_least, setting
 
-from luytre_agent.sources import packets, replay
+from luytre_agent.sources import packets, processes, replay
 from luytre_agent.sources.base import SealedBatch, Source
 
 
@@ -17,6 +17,7 @@ class Config:
 
     refresh_seconds: float = setting(10.0, "look for new and vanished interfaces this often", at_least(0.1))
     packets: packets.Config = setting(packets.Config(), "packets of live interfaces")
+    processes: processes.Config = setting(processes.Config(), "process events")
     replay: replay.Config = setting(replay.Config(), "capture files")
 
 
@@ -33,6 +34,7 @@ Makers = dict[str, Callable[[], Source]]
 #: Every kind of source, and what of it there is now. Asked again and again: interfaces come and go.
 SOURCES: dict[str, Callable[[Config, Context], Makers]] = {
     "packets": lambda config, context: packets.build(config.packets, context.exclude),
+    "processes": lambda config, _: processes.build(config.processes),
     "replay": lambda config, _: replay.build(config.replay),
 }
 
