@@ -175,7 +175,7 @@ def _same_as(leaf: SameAs, layout: Layout) -> Check:
 
 
 def address_text(value: bytes) -> str:
-    """An address as people write it: dotted for IPv4-mapped ones, RFC 5952 for the others."""
+    """An address as people write it: dotted for IPv4-mapped ones, as inet_ntop writes the others."""
     if value[:12] == b"\0" * 10 + b"\xff\xff":
         return socket.inet_ntop(socket.AF_INET, value[12:])
     return socket.inet_ntop(socket.AF_INET6, value)
