@@ -1,4 +1,4 @@
-"""A real collector process and a real gRPC client: every row in the tables once, whatever is cut, killed or repeated."""
+"""A real collector and a real gRPC client: every row in the tables once, whatever is cut, killed or repeated."""
 
 from __future__ import annotations
 
