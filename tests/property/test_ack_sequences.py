@@ -57,7 +57,7 @@ class Delivery(RuleBasedStateMachine):
         self.session = Session(0.0)
         self.session.welcome(4, 0.0)
         self.position: Any = None
-        self.wire: list[tuple[Flight, bytes, int]] = []
+        self.wire: list[tuple[Flight, bytes]] = []
         self.answers: list[tuple[str, Key, int]] = []
 
     @rule(table=TABLES, rows=st.integers(1, 9), copies=st.integers(1, 12))
@@ -75,13 +75,13 @@ class Delivery(RuleBasedStateMachine):
             record = waiting.record
             flight = Flight(record.key, record.first, record.last)
             self.session.sent(flight, 0.0)
-            self.wire.append((flight, record.batch, record.rows))
+            self.wire.append((flight, record.batch))
             self.position = waiting.position
 
     @precondition(lambda self: self.wire)
     @rule(refuse=st.sampled_from([False, False, False, True]))
     def collector_reads(self, refuse: bool) -> None:
-        flight, batch, rows = self.wire.pop(0)
+        flight, batch = self.wire.pop(0)
         known = self.last.get(flight.key, -1)
         if refuse and batch not in self.stored:
             self.refused.add(batch)

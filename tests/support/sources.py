@@ -24,7 +24,7 @@ class Batch:
 
 @dataclass
 class Scripted:
-    """`polls` are the answers to `poll`, an exception among them is raised; after the last one it is finished or idle."""
+    """`polls` are the answers to `poll`, exceptions among them are raised; after the last it is finished or idle."""
 
     name: str = "scripted"
     polls: list[Any] = field(default_factory=list)

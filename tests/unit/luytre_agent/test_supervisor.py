@@ -16,9 +16,8 @@ def make(wanted: Any, got: list[Any], refresh_s: float = 600.0) -> Supervisor:
 
 def test_without_any_source_it_does_not_start_and_says_every_reason() -> None:
     sources = {"a": lambda: Scripted(unavailable="no ring"), "b": lambda: Scripted(unavailable="no kernel")}
-    with pytest.raises(
-        LuytreError, match=r"no source is available: a: no ring; help it; b: no kernel; help it"
-    ) as caught:
+    reasons = "no source is available: a: no ring; help it; b: no kernel; help it"
+    with pytest.raises(LuytreError, match=reasons) as caught:
         make(lambda: sources, []).start()
     assert caught.value.exit_code == 1
     with pytest.raises(LuytreError, match=r"none is configured; see \[sources\]"):

@@ -1,0 +1,172 @@
+"""What every source must do, the same for all of them: `agent/luytre_agent/sources/base.py` in checks.
+
+A new source is one more `Case` here.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import zstandard
+from luytre_agent.sources import SOURCES, SealedBatch, Source, packets, processes, replay
+from luytre_common.errors import Unavailable
+from luytre_common.schema import WIRE_TABLES
+
+CAPTURE = Path(__file__).parents[1] / "golden/capture/tcp.pcap"
+
+
+def some_packets() -> None:
+    """Datagrams over the loopback interface."""
+    subprocess.run(["bash", "-c", "for n in {1..20}; do echo hello > /dev/udp/127.0.0.1/9; done"], check=True)
+
+
+def some_processes() -> None:
+    subprocess.run(["bash", "-c", "for n in {1..5}; do /bin/true; done"], check=True)
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to make one that works, one that cannot, and what makes it busy."""
+
+    kind: str
+    make: Callable[[], Source]
+    broken: Callable[[], Source]
+    busy: Callable[[], None] = lambda: None
+    tables: frozenset[str] = frozenset({"flows"})
+
+
+CASES = [
+    Case(
+        "replay",
+        lambda: replay.Replay(replay.Config(), CAPTURE),
+        lambda: replay.Replay(replay.Config(), CAPTURE.with_name("none.pcap")),
+    ),
+    Case(
+        "packets",
+        lambda: packets.Packets(packets.Config(ring_bytes=1 << 20), packets.Interface("lo")),
+        lambda: packets.Packets(packets.Config(), packets.Interface("none0")),
+        some_packets,
+    ),
+    Case(
+        "processes",
+        lambda: processes.Processes(processes.Config()),
+        lambda: processes.Processes(processes.Config(rung="no such rung")),  # type: ignore[arg-type]
+        some_processes,
+        frozenset({"processes"}),
+    ),
+]
+
+
+@pytest.fixture(
+    params=[pytest.param(case, id=case.kind, marks=() if case.kind == "replay" else pytest.mark.root) for case in CASES]
+)
+def case(request: pytest.FixtureRequest) -> Case:
+    made: Case = request.param
+    return made
+
+
+@pytest.fixture
+def source(case: Case) -> Iterator[Source]:
+    made = case.make()
+    try:
+        made.open()
+    except Unavailable as error:
+        pytest.skip(f"not available here: {error}")
+    yield made
+    made.close()
+
+
+def rows(batch: SealedBatch) -> pa.Table:
+    with pa.ipc.open_stream(zstandard.decompress(batch.body)) as stream:
+        return stream.read_all()
+
+
+def collect(source: Source, case: Case) -> list[SealedBatch]:
+    """Polls while something goes on, until there is a batch or the source says it has finished, then closes."""
+    case.busy()
+    batches: list[SealedBatch] = []
+    deadline = time.monotonic() + 5
+    while not batches and not source.finished and time.monotonic() < deadline:
+        batches += source.poll(0.2)
+    return batches
+
+
+def test_every_kind_of_source_is_held_to_this() -> None:
+    assert {case.kind for case in CASES} == SOURCES.keys()
+
+
+def test_construction_touches_nothing(case: Case) -> None:
+    made = case.broken()
+    assert made.name
+    assert not made.finished
+    assert all(sample.value == 0 for sample in made.samples())
+
+
+def test_what_cannot_run_says_why_and_what_would_help(case: Case) -> None:
+    with pytest.raises(Unavailable) as caught:
+        case.broken().open()
+    assert caught.value.reason
+    assert "\n" not in str(caught.value)
+    assert ";" in str(caught.value), "reason; remedy"
+
+
+def test_batches_are_what_they_say(case: Case, source: Source) -> None:
+    batches = [*collect(source, case), *source.close()]
+    assert {batch.table for batch in batches} >= case.tables
+    for batch in batches:
+        table = WIRE_TABLES[batch.table]
+        read = rows(batch)
+        assert read.num_rows == batch.rows >= 1
+        assert [(field.name, str(field.type)) for field in read.schema] == [
+            (column.name, column.kind.arrow) for column in table.agent_columns
+        ]
+        times = read.column(table.event_time).cast(pa.int64()).to_pylist()
+        assert (batch.first_event, batch.last_event) == (min(times), max(times))
+        assert batch.raw_size == len(zstandard.decompress(batch.body))
+
+
+def test_samples_are_counters(case: Case, source: Source) -> None:
+    def read() -> dict[tuple[str, str], int]:
+        samples = source.samples()
+        named = {(sample.name, sample.label): sample.value for sample in samples}
+        assert len(named) == len(samples), "one sample per name and label"
+        assert {sample.component for sample in samples} == {case.kind}
+        return named
+
+    before = read()
+    collect(source, case)
+    after = read()
+    assert after.keys() >= before.keys()
+    assert all(isinstance(value, int) and value >= 0 for value in after.values())
+    assert sum(after.values()) > 0
+
+
+def test_it_can_be_closed_and_another_opened(case: Case, source: Source) -> None:
+    source.close()
+    again: Any = case.make()
+    again.open()
+    again.close()
+
+
+def test_a_damaged_file_is_data(tmp_path: Path) -> None:
+    """Polling never raises for bad input: every prefix and a flip in every byte of a capture file."""
+    data = CAPTURE.read_bytes()
+    path = tmp_path / "bad.pcap"
+    for at in range(len(data)):
+        bad = data[:at] if at % 2 else data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
+        path.write_bytes(bad)
+        made = replay.Replay(replay.Config(), path)
+        try:
+            made.open()
+        except Unavailable:
+            continue
+        while not made.finished:
+            made.poll(0.0)
+        made.close()
