@@ -1,0 +1,134 @@
+"""The thread in front of the pipeline."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from luytre_collector.ingest.admit import Admitted
+from luytre_collector.pipeline import Postponed, StoppingError, Stored, Verdict
+from luytre_collector.worker import Config, Worker
+from luytre_common.telemetry import Counters
+
+from tests.support.batches import admitted, message
+
+STORED = Stored()
+
+
+class Answers:
+    """Collects verdicts."""
+
+    def __init__(self) -> None:
+        self.got: dict[int, Verdict] = {}
+        self._changed = threading.Condition()
+
+    def submit(self, worker: Worker, *batches: Admitted) -> None:
+        for batch in batches:
+            worker.submit(batch, lambda verdict, at=batch.first_sequence: self._take(at, verdict))  # type: ignore[misc]
+
+    def _take(self, at: int, verdict: Verdict) -> None:
+        with self._changed:
+            self.got[at] = verdict
+            self._changed.notify_all()
+
+    def wait(self, count: int) -> dict[int, Verdict]:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.got) >= count, 20)
+            return self.got
+
+
+def batches(count: int, rows: int = 10) -> list[Admitted]:
+    return [admitted(message("agent_health", rows, number * rows)) for number in range(count)]
+
+
+def test_what_waits_is_taken_together_and_all_are_answered() -> None:
+    seen: list[int] = []
+
+    def process(given: Sequence[Admitted]) -> list[Verdict]:
+        seen.append(len(given))
+        return [STORED] * len(given)
+
+    counters, answers = Counters("pipeline"), Answers()
+    worker = Worker(Config(enough_rows=50, linger_s=20.0), counters)
+    answers.submit(worker, *batches(5))
+    assert counters.get("queued_batches") == 5
+    worker.start(process)
+    assert answers.wait(5) == dict.fromkeys(range(0, 50, 10), STORED)
+    worker.close()
+    assert seen == [5]
+    assert counters.get("queued_batches") == 0
+
+
+def test_rows_and_bytes_taken_together_are_bounded() -> None:
+    for config in (Config(most_rows=25, linger_s=0), Config(most_bytes=2 * batches(1)[0].body_size + 1, linger_s=0)):
+        seen: list[int] = []
+
+        def process(given: Sequence[Admitted], seen: list[int] = seen) -> list[Verdict]:
+            seen.append(len(given))
+            return [STORED] * len(given)
+
+        answers = Answers()
+        worker = Worker(config, Counters("pipeline"))
+        answers.submit(worker, *batches(5))
+        worker.start(process)
+        answers.wait(5)
+        worker.close()
+        assert seen == [2, 2, 1]
+
+
+def test_closing_finishes_what_is_queued_and_takes_nothing_more() -> None:
+    answers = Answers()
+    worker = Worker(Config(linger_s=20.0), Counters("pipeline"))
+    worker.start(lambda given: [STORED] * len(given))
+    answers.submit(worker, *batches(2))
+    worker.close()
+    assert answers.got == {0: STORED, 10: STORED}
+    late = admitted(message("agent_health", 1, 99))
+    answers.submit(worker, late)
+    assert isinstance(answers.got[99], Postponed)
+
+
+def test_while_the_store_is_away_stopping_gives_batches_back() -> None:
+    worker = Worker(Config(linger_s=0, retry_min_s=20.0, retry_max_s=20.0), Counters("pipeline"))
+    waiting = threading.Event()
+
+    def process(given: Sequence[Admitted]) -> list[Verdict]:
+        waiting.set()
+        if not worker.pause(1):
+            raise StoppingError
+        return [STORED] * len(given)
+
+    answers = Answers()
+    worker.start(process)
+    answers.submit(worker, *batches(1))
+    assert waiting.wait(20)
+    worker.close()
+    assert answers.got == {0: Postponed("the collector is stopping")}
+
+
+def test_a_fault_in_the_pipeline_postpones_and_the_thread_lives() -> None:
+    counters, answers = Counters("pipeline"), Answers()
+    worker = Worker(Config(linger_s=0), counters)
+    faults = iter([ZeroDivisionError("bug")])
+
+    def process(given: Sequence[Admitted]) -> list[Verdict]:
+        if fault := next(faults, None):
+            raise fault
+        return [STORED] * len(given)
+
+    first, second = batches(2)
+    worker.start(process)
+    answers.submit(worker, first)
+    assert isinstance(answers.wait(1)[0], Postponed)
+    answers.submit(worker, second)
+    assert answers.wait(2)[10] == STORED
+    worker.close()
+    assert counters.get("pipeline_failed") == 1
+
+
+def test_pauses_double_to_a_limit() -> None:
+    worker = Worker(Config(retry_min_s=0.001, retry_max_s=0.002), Counters("pipeline"))
+    assert worker.pause(1)
+    assert worker.pause(1000)
+    worker.close()
+    assert not worker.pause(1)
