@@ -1,6 +1,7 @@
 //! The Python face of the core. `luytre_agent/_core.pyi` says what it is; everything else in the crate knows no Python.
 
 mod batch;
+mod live;
 mod processes;
 mod replay;
 mod rows;
@@ -13,6 +14,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::batch::{Sealed, to_json_lines};
+    #[pymodule_export]
+    use super::live::LiveCapture;
     #[pymodule_export]
     use super::processes::ProcessEvents;
     #[pymodule_export]
