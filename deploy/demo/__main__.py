@@ -211,7 +211,7 @@ def _wait_for_alerts(screen: Screen, site: Site, expected: Sequence[Act], collec
 def _report(screen: Screen, site: Site, expected: Sequence[Act]) -> bool:
     report.show_captured(screen, site)
     raised = report.alerts(site)
-    report.show_alerts(screen, raised, max(80, shutil.get_terminal_size().columns))
+    report.show_alerts(screen, raised, shutil.get_terminal_size((120, 24)).columns)
     good = report.verdict(screen, expected, raised)
     report.show_next(screen, site)
     return good

@@ -43,8 +43,8 @@ FROM alerts FINAL ORDER BY event_time, rule_name
 
 #: Parts of the evidence that the alert's own columns show already, or that only machines read.
 _NOT_SHOWN = {
-    "source_ip", "destination_ip", "user_name", "agent_id", "host_name", "group", "group_key", "values", "first", "last",
-    "from", "to", "event_action", "user_id", "process_pid", "process_entity_id", "process_parent_entity_id",
+    "source_ip", "destination_ip", "user_name", "agent_id", "host_name", "group", "group_key", "values", "first",
+    "last", "from", "to", "event_action", "user_id", "process_pid", "process_entity_id", "process_parent_entity_id",
 }  # fmt: skip
 
 
@@ -178,29 +178,33 @@ def verdict(screen: Screen, expected: Sequence[Act], raised: Sequence[Raised]) -
     return True
 
 
+#: What an analyst would ask next, in English, Vietnamese and SQL.
+QUESTIONS = (
+    (
+        "Who tried which ports, and what came back?",
+        "Ai đã thử những cổng nào, kết quả ra sao?",
+        "SELECT source_ip, connection_state, count() AS tries, uniq(destination_port) AS ports FROM flows"
+        " WHERE network_transport = 'tcp' GROUP BY ALL ORDER BY tries DESC LIMIT 10",
+    ),
+    (
+        "Which programs ran as the web server's user, and who started them?",
+        "Tài khoản máy chủ web đã chạy những gì, do ai khởi chạy?",
+        "SELECT event_time, process_parent_name, process_command_line FROM processes"
+        " WHERE user_name = 'www-data' AND event_action = 'exec' ORDER BY event_time",
+    ),
+    (
+        "Which names did our server call over TLS, how often, for how long?",
+        "Máy chủ của ta gọi tới những tên nào qua TLS, bao nhiêu lần, trong bao lâu?",
+        "SELECT tls_client_server_name AS name, count() AS calls, max(event_time) - min(event_time) AS seconds FROM tls"
+        " GROUP BY name ORDER BY calls DESC LIMIT 10",
+    ),
+)
+
+
 def show_next(screen: Screen, site: Site) -> None:
-    """Three questions that an analyst would ask next, ready to be pasted."""
+    """The questions, each as a command that can be pasted."""
     screen.section("Ask further", "Hỏi tiếp bằng SQL")
-    for en, vi, sql in (
-        (
-            "Who tried which ports, and what came back?",
-            "Ai đã thử những cổng nào, kết quả ra sao?",
-            "SELECT source_ip, connection_state, count() AS tries, uniq(destination_port) AS ports"
-            " FROM flows WHERE network_transport = 'tcp' GROUP BY ALL ORDER BY tries DESC LIMIT 10",
-        ),
-        (
-            "Which programs ran as the web server's user, and who started them?",
-            "Tài khoản máy chủ web đã chạy những gì, do ai khởi chạy?",
-            "SELECT event_time, process_parent_name, process_command_line FROM processes"
-            " WHERE user_name = 'www-data' AND event_action = 'exec' ORDER BY event_time",
-        ),
-        (
-            "Which names did our server call over TLS, how often, how regularly?",
-            "Máy chủ của ta gọi tới những tên nào qua TLS, bao nhiêu lần, có đều không?",
-            "SELECT tls_client_server_name AS name, count() AS calls, max(event_time) - min(event_time) AS seconds"
-            " FROM tls GROUP BY name ORDER BY calls DESC LIMIT 10",
-        ),
-    ):
+    for en, vi, sql in QUESTIONS:
         screen.line(f"  {screen.text(en, vi)}")
         screen.line("    " + screen.style("good", f'{_program()} query --config {site.collector_toml} "{sql}"'))
 

@@ -116,7 +116,13 @@ class Site:
         self.collector_toml = self.folder / "collector.toml"
         self.ready_file = self.folder / "collector.ready"
 
-    def make(self, *, internal: Sequence[str] = ("10.77.0.0/16", "fd77:7072::/32"), settings: str = "") -> None:
+    def make(
+        self,
+        *,
+        listen: str = "127.0.0.1:0",
+        internal: Sequence[str] = ("10.77.0.0/16", "fd77:7072::/32"),
+        settings: str = "",
+    ) -> None:
         """Make authority, collector certificate and collector.toml; `settings` is more TOML for its end."""
         pki.init_authority(self.certificates)
         pki.issue(self.certificates, "collector", "collector", ["localhost", "127.0.0.1"])
@@ -126,7 +132,7 @@ class Site:
 name = "demo"
 
 [ingest]
-listen = "127.0.0.1:0"
+listen = "{listen}"
 
 {self._tls("ingest.tls", "collector")}
 [store.embedded]
@@ -205,7 +211,9 @@ interval_seconds = 1.0
 
     def query(self, sql: str, timeout_s: float = 60.0) -> list[dict[str, Any]]:
         """Rows of a SELECT, by the command that people use."""
-        done = subprocess.run([*self.query_command(sql), "--json"], capture_output=True, timeout=timeout_s, check=False)
+        done = subprocess.run(
+            [*self.query_command(sql), "--json", "--utc"], capture_output=True, timeout=timeout_s, check=False
+        )
         if done.returncode != 0:
             raise ServiceError(f"query ended with {done.returncode}: {done.stderr.decode(errors='replace').strip()}")
         return [json.loads(line) for line in done.stdout.splitlines()]
