@@ -282,3 +282,7 @@ impl Rows {
 fn unknown(name: &str) -> Arc<Program> {
     Arc::new(Program { name: name.to_owned(), image: Image::unknown() })
 }
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;
