@@ -398,7 +398,7 @@ pub struct ProcessesRow<'a> {
     pub event_source: &'a str,
     /// Process id in the agent's pid namespace.
     pub process_pid: u32,
-    /// Identity of the process: a hash of boot, pid and start time.
+    /// Identity of the process: 8 bytes of SHA-1 over boot id, pid and clock ticks to its start; 0 if unknown.
     pub process_entity_id: u64,
     /// When the process was created.
     pub process_start: i64,
@@ -420,7 +420,7 @@ pub struct ProcessesRow<'a> {
     pub process_parent_executable: &'a str,
     /// Command line of the parent.
     pub process_parent_command_line: &'a str,
-    /// Real user id.
+    /// Real user id; 4294967295 if unknown, see process_oddities.
     pub user_id: u32,
     /// Name of the real user on this host.
     pub user_name: &'a str,
@@ -436,7 +436,7 @@ pub struct ProcessesRow<'a> {
     pub process_exit_code: i32,
     /// Creation to exit, microseconds; 0 on exec.
     pub process_lifetime: u64,
-    /// What is missing: args_truncated, exe_unknown, args_unknown, parent_unknown; space-separated.
+    /// What is missing: args_truncated, exe_unknown, args_unknown, parent_unknown, user_unknown; space-separated.
     pub process_oddities: &'a str,
 }
 

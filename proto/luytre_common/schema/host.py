@@ -15,7 +15,7 @@ PROCESSES = Table(
         Column(
             "process_entity_id",
             Kind.U64,
-            "Identity of the process: a hash of boot, pid and start time",
+            "Identity of the process: 8 bytes of SHA-1 over boot id, pid and clock ticks to its start; 0 if unknown",
             sigma=("ProcessGuid",),
             example="1180591620717411",
         ),
@@ -59,7 +59,7 @@ PROCESSES = Table(
             sigma=("ParentCommandLine",),
             example="php-fpm: pool www",
         ),
-        Column("user_id", Kind.U32, "Real user id", example="33"),
+        Column("user_id", Kind.U32, "Real user id; 4294967295 if unknown, see process_oddities", example="33"),
         Column("user_name", Kind.NAME, "Name of the real user on this host", sigma=("User",), example="www-data"),
         Column("user_effective_id", Kind.U32, "Effective user id", sigma=("euid",), example="33"),
         Column("group_id", Kind.U32, "Real group id", example="33"),
@@ -83,7 +83,7 @@ PROCESSES = Table(
         Column(
             "process_oddities",
             Kind.NAME,
-            "What is missing: args_truncated, exe_unknown, args_unknown, parent_unknown; space-separated",
+            "What is missing: args_truncated, exe_unknown, args_unknown, parent_unknown, user_unknown; space-separated",
             example="",
         ),
     ),
