@@ -38,7 +38,10 @@ class Supervisor:
 
     def start(self) -> None:
         """Start a worker per source. LuytreError, naming every reason, if none is available."""
-        self._adjust(self._wanted())
+        try:
+            self._adjust(self._wanted())
+        except OSError as error:
+            raise LuytreError(f"cannot list the interfaces: {error}; name them in [sources.packets]") from None
         for worker in self.workers():
             worker.settled.wait()
         if all(worker.state is State.UNAVAILABLE for worker in self.workers()):

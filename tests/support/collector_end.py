@@ -85,6 +85,7 @@ class Collector:
 
     answer: Answer = acknowledge
     credit: int = 4
+    protocol: int = 1
     refuse_with: tuple[grpc.StatusCode, str] | None = None
     hellos: list[pb.Hello] = field(default_factory=list)
     batches: list[pb.Batch] = field(default_factory=list)
@@ -113,7 +114,7 @@ class Collector:
             context.abort(*self.refuse_with)
         self.hellos.append(next(messages).hello)
         self.streams.append(0)
-        yield pb.CollectorMessage(welcome=pb.Welcome(protocol=1, credit=self.credit, agent_id="web-01"))
+        yield pb.CollectorMessage(welcome=pb.Welcome(protocol=self.protocol, credit=self.credit, agent_id="web-01"))
         for message in messages:
             with self.changed:
                 self.batches.append(message.batch)

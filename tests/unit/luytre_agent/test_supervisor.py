@@ -24,6 +24,14 @@ def test_without_any_source_it_does_not_start_and_says_every_reason() -> None:
         make(dict, []).start()
 
 
+def test_interfaces_that_cannot_be_listed_stop_the_start() -> None:
+    def wanted() -> Any:
+        raise OSError(1, "no netlink here")
+
+    with pytest.raises(LuytreError, match="cannot list the interfaces: .*no netlink here; name them"):
+        make(wanted, []).start()
+
+
 def test_one_that_is_available_is_enough() -> None:
     got: list[Any] = []
     sources = {

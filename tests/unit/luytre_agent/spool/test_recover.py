@@ -48,6 +48,7 @@ def test_a_corrupt_segment_is_set_aside_and_its_sound_batches_go_on(make_spool: 
     spool = make_spool()
     assert firsts(spool) == [0, 6]
     assert spool.counters.get("segments_corrupt") == 1
+    assert 0 < spool.counters.get("corrupt_bytes") < len(damaged) / 2
     assert path.with_suffix(".corrupt").read_bytes() == damaged
     spool.close()
     again = make_spool()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -35,6 +37,9 @@ def test_batches_are_numbered_by_stream_and_come_back_in_order(make_spool: Make,
     assert waiting(spool) == [(boot, "flows", 0), (boot, "dns", 0), (boot, "flows", 3)]
     assert spool.unsettled() == 3
     assert spool.counters.get("rows_appended", "flows") == 6
+    assert spool.counters.get("batches_appended", "flows") == 2
+    size = sum(len(one.record.batch) for one in spool.pending() if one.record.table == "flows")
+    assert spool.counters.get("bytes_appended", "flows") == size
 
 
 def test_pending_goes_on_where_it_stopped(make_spool: Make, sealed: Any) -> None:
@@ -61,6 +66,7 @@ def test_a_segment_goes_when_all_of_it_is_stored(make_spool: Make, sealed: Any) 
     assert spool.unsettled() == 0
     assert waiting(spool) == []
     assert spool.counters.get("rows_acknowledged", "flows") == 120
+    assert spool.counters.get("batches_acknowledged", "flows") == 40
     spool.close()
     assert files(spool) == []
 
@@ -138,6 +144,7 @@ def test_a_batch_larger_than_the_quota_is_dropped_and_counted(make_spool: Make, 
     fill(spool, sealed, 1)
     assert not spool.append(sealed(body=b"x" * (1 << 17)), 1.0)
     assert spool.counters.get("rows_dropped", "flows") == 3
+    assert spool.counters.get("batches_dropped", "flows") == 1
     assert spool.counters.get("append_failures", "too_large") == 1
     fill(spool, sealed, 1)
     assert [first for _, _, first in waiting(spool)] == [0, 3]
@@ -173,6 +180,7 @@ def test_damage_while_running_costs_the_damaged_batch_only(make_spool: Make, sea
     path.write_bytes(data)
     assert [first for _, _, first in waiting(spool)] == [0, 3, 9, 12]
     assert spool.counters.get("rows_unreadable", "flows") == 3
+    assert spool.counters.get("segments_unreadable") == 1
     assert spool.unsettled() == 4
     assert files(spool, "*.corrupt") == [path.with_suffix(".corrupt").name]
     fill(spool, sealed, 1)
@@ -188,6 +196,32 @@ def test_segments_that_somebody_removed_are_counted(make_spool: Make, sealed: An
     assert spool.unsettled() == 0
     fill(spool, sealed, 1)
     assert [first for _, _, first in waiting(spool)] == [6]
+
+
+def test_a_ledger_that_cannot_be_written_is_counted_and_the_rest_goes_on(make_spool: Make, sealed: Any) -> None:
+    spool = make_spool()
+    fill(spool, sealed, 2)
+    (spool.config.directory / "ledger.new").mkdir()
+    spool.acknowledge(spool.boot_id, "flows", 2)
+    assert spool.counters.get("ledger_failures", "EISDIR") == 1
+    (spool.config.directory / "ledger.new").rmdir()
+    fill(spool, sealed, 1)
+    spool.close()
+    assert [first for _, _, first in waiting(make_spool())] == [3, 6]
+
+
+def test_a_disk_that_does_not_sync_is_counted(make_spool: Make, sealed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(fd: int) -> None:
+        raise OSError(errno.EIO, "disk gone")
+
+    spool = make_spool()
+    fill(spool, sealed, 1)
+    monkeypatch.setattr(os, "fdatasync", broken)
+    spool.close()
+    assert spool.counters.get("sync_failures", "EIO") == 1
+    batch = make_spool(fsync="batch")
+    assert not batch.append(sealed(), 1.0)
+    assert batch.counters.get("append_failures", "EIO") == 1
 
 
 def test_gauges(make_spool: Make, sealed: Any) -> None:

@@ -47,7 +47,9 @@ def test_everything_that_waits_is_delivered_and_deleted(
     assert uplink.counters.get("bytes_sent", "dns") > 5 * 40
     assert spool.counters.get("rows_acknowledged", "flows") == 200
     assert uplink.counters.get("connects") == 1
-    assert {one.name: one.value for one in uplink.samples()}["connected"] == 1
+    assert uplink.counters.get("attempts") == 1
+    gauges = {one.name: one.value for one in uplink.samples()}
+    assert (gauges["connected"], gauges["batches_in_flight"]) == (1, 0)
     assert collector.hellos[0].protocol == 1
 
 
@@ -76,10 +78,12 @@ def test_no_more_unanswered_batches_than_the_credit(
 def test_a_credit_of_zero_slows_down_but_does_not_stop(
     spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make
 ) -> None:
-    collector.credit = 0
+    collector.credit, collector.protocol = 0, 2
     fill(spool, sealed, 5)
     collector.start(authority.issue("collector"))
-    assert make_uplink(authority.issue("web-01"), collector.port).drain(30)
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    assert uplink.drain(30)
+    assert uplink.counters.get("protocol_mismatches") == 1
 
 
 def test_after_lost_acknowledgements_the_same_bytes_are_sent_again(
