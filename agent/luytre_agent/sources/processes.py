@@ -99,7 +99,7 @@ def _remedy(refused: Sequence[tuple[str, str]]) -> str:
     reasons = " ".join(reason for _, reason in refused).lower()
     remedies = []
     if "not permitted" in reasons or "permission" in reasons:
-        remedies.append("run the agent as root, or give it CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")
+        remedies.append("run the agent as root, or give it CAP_BPF and CAP_PERFMON")
     if "/sys/kernel/btf" in reasons and "no such file" in reasons:
         remedies.append("eBPF needs a kernel of 5.8 or later with CONFIG_DEBUG_INFO_BTF")
     if "clang was missing" in reasons or "headers" in reasons:

@@ -4,6 +4,8 @@ import json
 import os
 import pwd
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -20,6 +22,7 @@ from luytre_common.settings import load
 
 Row = dict[str, Any]
 DEADLINE_S = 20.0
+NETLINK_CONNECTOR = 11  # linux/netlink.h
 
 
 def opened(config: Config) -> Processes:
@@ -279,6 +282,32 @@ def test_the_proc_connector_says_what_it_came_too_late_for() -> None:
 
 
 @pytest.mark.root
+def test_nobody_but_the_kernel_is_believed() -> None:
+    watch = Watch(rung="cn_proc")
+    ours = (os.getpid(), 0)  # the kernel gives a process's first socket of a protocol its pid as port: netlink(7)
+    exec_event = struct.pack("=IIQII", 2, 0, 0, os.getpid(), os.getpid())
+    connector = struct.pack("=IIIIHH", 1, 1, 0, 0, len(exec_event), 0) + exec_event
+    forged = struct.pack("=IHHII", 16 + len(connector), 3, 0, 0, 0) + connector
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_CONNECTOR) as forger:
+        forger.sendto(forged, ours)
+        forger.sendto(forged[:20], ours)
+    watch.take(watch.source.poll(0.2))
+    watch.take(watch.source.close())
+    assert watch.counters()["malformed"] == 2
+    assert not [row for row in watch.rows if row["process_pid"] == os.getpid()]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("capabilities", "rung"), [(["+bpf", "+perfmon"], "ebpf"), (["+net_admin"], "cn_proc")], ids=["ebpf", "cn_proc"]
+)
+def test_few_rights_are_enough(capabilities: list[str], rung: str) -> None:
+    opened(Config(rung="ebpf")).close()
+    sets = [f"--{name}={','.join(['-all', *capabilities])}" for name in ("inh-caps", "bounding-set")]
+    assert _opened_by(["setpriv", *sets], rung)["error"] == ""
+
+
+@pytest.mark.root
 def test_both_rungs_give_a_process_the_same_identity() -> None:
     watches = [Watch(rung=rung) for rung in processes.LADDER]
     process = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE)
@@ -324,7 +353,7 @@ def test_without_rights_it_says_why_and_what_would_help() -> None:
     told = _opened_by(NO_RIGHTS, "ebpf")
     assert told["error"].startswith("process events: ebpf: ")
     assert "Operation not permitted" in told["error"]
-    assert told["error"].endswith("run the agent as root, or give it CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")
+    assert told["error"].endswith("run the agent as root, or give it CAP_BPF and CAP_PERFMON")
     assert told["samples"] == [["refused", "ebpf"]]
 
 
