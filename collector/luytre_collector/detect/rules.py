@@ -47,11 +47,12 @@ from luytre_collector.detect.head import examples, head
 from luytre_collector.detect.logsource import fields, keyword_columns, route
 from luytre_collector.detect.model import EventRule, Fault, QueryRule, Rule, RuleSet
 from luytre_collector.detect.queryfile import query_rule
-from luytre_collector.detect.tree import FALSE, How, Node, Operator, Text, Wild, conj, disj, neg
+from luytre_collector.detect.tree import FALSE, How, Node, Operator, Text, Wild, conj, depth, disj, neg
 from luytre_collector.detect.tree import leaves as leaves_of
 from luytre_collector.detect.yamlfile import Document, YamlError, read
 
 MAX_LEAVES = 10_000
+MAX_DEPTH = 50
 
 #: What pySigma raises on input that it does not expect, besides its own errors.
 _PYSIGMA_ERRORS = (SigmaError, AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
@@ -163,6 +164,11 @@ def event_rule(document: Document, faults: list[Fault]) -> EventRule | None:
         return None
     if sum(1 for _ in leaves_of(tree)) > MAX_LEAVES:
         complain(f"detection: more than {MAX_LEAVES} comparisons; split the rule", document.line_of("detection"))
+        return None
+    if depth(tree) > MAX_DEPTH:
+        complain(
+            f"detection: nested more than {MAX_DEPTH} deep; flatten it", document.line_of("detection", "condition")
+        )
         return None
     return EventRule(about, table, tree, shown, examples=held)
 

@@ -188,6 +188,23 @@ def leaves(node: Node) -> Iterator[Leaf]:
                 yield one
 
 
+def depth(node: Node) -> int:
+    """How many nodes stand above each other; every engine walks a tree by calling itself."""
+    deepest = 0
+    stack: list[tuple[Node, int]] = [(node, 1)]
+    while stack:
+        one, level = stack.pop()
+        deepest = max(deepest, level)
+        match one:
+            case And(children) | Or(children):
+                stack.extend((child, level + 1) for child in children)
+            case Not(child):
+                stack.append((child, level + 1))
+            case _:
+                pass
+    return deepest
+
+
 def columns(node: Node) -> tuple[Column, ...]:
     """The columns that decide, each once, in order."""
     found: dict[Column, None] = {}
