@@ -74,19 +74,19 @@ class Supervisor:
     def _run(self) -> None:
         while not self._stopping.wait(self._refresh_s):
             try:
-                self._adjust(self._wanted())
+                self._adjust(self._wanted(), count=True)
             except OSError as error:
                 self.counters.add("refresh_failures")
                 _log.error("cannot list the interfaces: %s", error)
 
-    def _adjust(self, makers: Makers) -> None:
+    def _adjust(self, makers: Makers, count: bool = False) -> None:
         with self._lock:
             gone = [self._workers.pop(name) for name in list(self._workers) if name not in makers]
             new = [name for name in makers if name not in self._workers]
             for name in new:
                 self._workers[name] = Worker(name, makers[name], self._sink, self.counters, self._wait_s)
                 self._workers[name].start()
-        if self._thread.is_alive() and not self._stopping.is_set():
+        if count:
             self.counters.add("sources_appeared", len(new))
             self.counters.add("sources_vanished", len(gone))
         _stop(gone)

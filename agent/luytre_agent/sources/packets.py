@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -72,9 +71,9 @@ class Packets:
                 batch_seconds=config.batch_seconds,
             )
         except OSError as error:
-            raise Unavailable(f"{label(self._interface)}: {error.strerror or error}", _remedy(error)) from None
+            raise Unavailable(str(error), _remedy(error)) from None
         except ValueError as error:
-            raise Unavailable(f"{label(self._interface)}: {error}", "correct [sources.packets]") from None
+            raise Unavailable(str(error), "correct [sources.packets]") from None
 
     def poll(self, timeout_s: float) -> Sequence[SealedBatch]:
         """See `Source.poll`."""
@@ -107,13 +106,11 @@ def label(interface: Interface) -> str:
 
 
 def _remedy(error: OSError) -> str:
-    if error.errno in (errno.EPERM, errno.EACCES):
-        return "run the agent as root, or give it CAP_NET_RAW and CAP_NET_ADMIN"
-    if error.errno in (errno.ENODEV, errno.ENXIO, errno.ENOENT):
-        return "give an existing interface in [sources.packets], or wait until it comes"
-    if error.errno == errno.ENOMEM:
-        return "lower [sources.packets] ring_bytes"
-    return ""
+    if isinstance(error, PermissionError):
+        return "run the agent as root, or give it CAP_NET_RAW (CAP_SYS_ADMIN for another network namespace)"
+    if isinstance(error, FileNotFoundError):
+        return "give existing ones in [sources.packets], or wait: it is tried again"
+    return "lower [sources.packets] ring_bytes if memory is short; it is tried again"
 
 
 def build(

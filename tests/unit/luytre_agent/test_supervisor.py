@@ -28,7 +28,7 @@ def test_interfaces_that_cannot_be_listed_stop_the_start() -> None:
     def wanted() -> Any:
         raise OSError(1, "no netlink here")
 
-    with pytest.raises(LuytreError, match="cannot list the interfaces: .*no netlink here; name them"):
+    with pytest.raises(LuytreError, match=r"cannot list the interfaces: .*no netlink here; name them"):
         make(wanted, []).start()
 
 

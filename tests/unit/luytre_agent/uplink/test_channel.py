@@ -39,5 +39,5 @@ def mute() -> Iterator[int]:
 
 
 def test_a_port_that_says_nothing(authority: Any, mute: int) -> None:
-    with pytest.raises(Unavailable, match="did not answer within 0.3 s; look at its log"):
+    with pytest.raises(Unavailable, match=r"did not answer within 0\.3 s; look at its log"):
         ask(authority.issue("web-01"), mute, 0.3)

@@ -9,22 +9,22 @@ from luytre_common import tls
 
 CONFIG = tls.Config(Path("authority.pem"), Path("agent.pem"), Path("agent.key"))
 
+ALL = "failed to connect to all addresses; last error: "
+SSL = "SSL_ERROR_SSL: error:1000007d:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED: "
+TSI = f"{ALL}UNKNOWN: ipv4:127.0.0.1:45865: Tls handshake failed (TSI_PROTOCOL_FAILURE): {SSL}"
+RESOLVER = (
+    "errors resolving no.such.invalid:1: [field:hostname lookup error:address lookup failed for no.such.invalid:1]"
+)
+
 #: What gRPC says, as it was seen to say it, and what people are told.
 SEEN = [
-    ("UNAVAILABLE", "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:45865: Tls handshake failed "
-     "(TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1000007d:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED: "
-     "unable to get local issuer certificate: OK", "authority", "not of our authority authority.pem"),
-    ("UNAVAILABLE", "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:35805: Tls handshake failed "
-     "(TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1000007d:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED: "
-     "certificate has expired: OK", "authority", "out of date"),
-    ("UNAVAILABLE", "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.2:45581: Custom verification check "
-     "failed with error: UNAUTHENTICATED: Hostname Verification Check failed.", "authority", "for another name"),
-    ("UNAVAILABLE", "failed to connect to all addresses; last error: UNAVAILABLE: ipv4:127.0.0.1:41619: Socket closed",
-     "closed", "does not trust agent.pem"),
-    ("UNAVAILABLE", "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Failed to connect to remote "
-     "host: Connection refused", "unreachable", "cannot be reached: Connection refused"),
-    ("UNAVAILABLE", "errors resolving no.such.invalid:1: [field:hostname lookup error:address lookup failed for "
-     "no.such.invalid:1: Domain name not found]", "name", "the name is not known"),
+    ("UNAVAILABLE", f"{TSI}unable to get local issuer certificate: OK", "authority", "not of our authority"),
+    ("UNAVAILABLE", f"{TSI}certificate has expired: OK", "authority", "out of date"),
+    ("UNAVAILABLE", f"{ALL}UNKNOWN: ipv4:127.0.0.2: Hostname Verification Check failed.", "authority", "another name"),
+    ("UNAVAILABLE", f"{ALL}UNAVAILABLE: ipv4:127.0.0.1:41619: Socket closed", "closed", "does not trust agent.pem"),
+    ("UNAVAILABLE", f"{ALL}UNKNOWN: 127.0.0.1: Failed to connect to remote host: Connection refused",
+     "unreachable", "cannot be reached: Connection refused"),
+    ("UNAVAILABLE", RESOLVER, "name", "the name is not known"),
     ("UNAVAILABLE", "", "unreachable", "no answer"),
     ("UNAUTHENTICATED", "no client certificate", "identity", "no client certificate"),
     ("PERMISSION_DENIED", "", "identity", "permission_denied"),
