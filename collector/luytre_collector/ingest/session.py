@@ -77,6 +77,7 @@ class Session:
     async def answers(self, requests: AsyncIterator[pb.AgentMessage]) -> AsyncIterator[pb.CollectorMessage]:
         """Every answer, as it becomes known. Raises EndedError at the end if the stream must not end well."""
         self._reader = asyncio.create_task(self._read(requests), name=f"read {self.sender.agent_id}")
+        self._reader.add_done_callback(lambda _: self._order.put_nowait(None))  # even if it never ran
         if self._end:
             self._reader.cancel()
         try:
@@ -102,8 +103,6 @@ class Session:
                     self._counters.add("unknown_message")
         except EndedError as error:
             self._end = self._end or error
-        finally:
-            self._order.put_nowait(None)
 
     async def _accept(self, batch: pb.Batch) -> None:
         size = len(batch.body)

@@ -1,0 +1,154 @@
+"""One stream, without a network: messages in, answers out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import grpc
+import pytest
+from luytre_collector.ingest.admit import Admitted, Refused, Sender
+from luytre_collector.ingest.budget import Budget
+from luytre_collector.ingest.session import EndedError, Outcome, Session
+from luytre_common.telemetry import Counters
+from luytre_common.wire.v1 import ingest_pb2 as pb
+
+from tests.support.batches import NOW_US, SENDER, message
+
+
+class Bench:
+    """A session between a list of messages and a store that answers when told to."""
+
+    def __init__(self, credit: int = 4, budget: int = 1 << 20) -> None:
+        self.submitted: list[tuple[Admitted, Callable[[Outcome], None]]] = []
+        self.aside: list[Refused] = []
+        self.counters = Counters("ingest")
+        self.budget = Budget(budget)
+        self.end = asyncio.Event()
+        self.session = Session(
+            SENDER, self._submit, self._set_aside, self.budget, credit, self.counters, lambda: NOW_US
+        )
+
+    def _submit(self, batch: Admitted, done: Callable[[Outcome], None]) -> None:
+        self.submitted.append((batch, done))
+
+    async def _set_aside(self, _batch: pb.Batch, _sender: Sender, refused: Refused) -> None:
+        self.aside.append(refused)
+
+    async def _requests(self, messages: list[pb.AgentMessage]) -> AsyncIterator[pb.AgentMessage]:
+        for one in messages:
+            yield one
+        await self.end.wait()
+
+    def answers(self, *messages: pb.AgentMessage | pb.Batch) -> AsyncIterator[pb.CollectorMessage]:
+        wrapped = [pb.AgentMessage(batch=one) if isinstance(one, pb.Batch) else one for one in messages]
+        return self.session.answers(self._requests(wrapped))
+
+
+async def settle(turns: int = 50) -> None:
+    """Let everything that can happen happen."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+def batch(first: int) -> pb.Batch:
+    return message("agent_health", 5, first)
+
+
+async def test_answers_come_in_the_order_of_the_batches() -> None:
+    bench = Bench()
+    wrong = batch(5)
+    wrong.body_crc32 ^= 1
+    answers = bench.answers(batch(0), wrong, batch(10))
+    first = asyncio.ensure_future(anext(answers))
+    await settle()
+    bench.submitted[1][1](None)
+    await settle()
+    assert not first.done()
+    bench.submitted[0][1](None)
+    assert (await first).ack.through_sequence == 4
+    assert (await anext(answers)).refusal.code == pb.REFUSAL_CODE_BAD_CHECKSUM
+    assert (await anext(answers)).ack.through_sequence == 14
+    bench.end.set()
+    assert [one async for one in answers] == []
+    assert [one.cause for one in bench.aside] == ["bad_checksum"]
+    assert bench.budget.used == 0
+
+
+async def test_no_more_is_read_than_the_credit_allows() -> None:
+    bench = Bench(credit=2)
+    answers = bench.answers(*[batch(5 * number) for number in range(6)])
+    first = asyncio.ensure_future(anext(answers))
+    await settle()
+    assert len(bench.submitted) == 2
+    bench.submitted[0][1](None)
+    await first
+    second = asyncio.ensure_future(anext(answers))
+    await settle()
+    assert len(bench.submitted) == 3
+    second.cancel()
+
+
+async def test_no_more_is_read_than_the_budget_allows() -> None:
+    bench = Bench(budget=len(batch(0).body) + 10)
+    answers = bench.answers(batch(0), batch(5))
+    first = asyncio.ensure_future(anext(answers))
+    await settle()
+    assert len(bench.submitted) == 1
+    bench.submitted[0][1](None)
+    assert (await first).ack.credit == 1
+    await settle()
+    assert len(bench.submitted) == 2
+
+
+async def test_messages_of_a_newer_protocol_are_counted() -> None:
+    bench = Bench()
+    answers = bench.answers(pb.AgentMessage(), batch(0))
+    first = asyncio.ensure_future(anext(answers))
+    await settle()
+    bench.submitted[0][1](None)
+    await first
+    assert bench.counters.get("unknown_message") == 1
+
+
+async def test_a_second_hello_ends_the_stream_after_what_was_read() -> None:
+    bench = Bench()
+    answers = bench.answers(batch(0), pb.AgentMessage(hello=pb.Hello(protocol=1)))
+    first = asyncio.ensure_future(anext(answers))
+    await settle()
+    bench.submitted[0][1](None)
+    assert (await first).ack.through_sequence == 4
+    with pytest.raises(EndedError) as fault:
+        await anext(answers)
+    assert fault.value.status is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_ending_answers_what_was_read_and_says_why() -> None:
+    bench = Bench()
+    answers = bench.answers(batch(0))
+    first = asyncio.ensure_future(anext(answers))
+    await settle()
+    bench.session.end(grpc.StatusCode.UNAVAILABLE, "stopping")
+    await settle()
+    bench.submitted[0][1](None)
+    assert (await first).ack.through_sequence == 4
+    with pytest.raises(EndedError, match="stopping"):
+        await anext(answers)
+
+
+async def test_ended_before_it_began() -> None:
+    bench = Bench()
+    bench.session.end(grpc.StatusCode.UNAVAILABLE, "superseded")
+    with pytest.raises(EndedError, match="superseded"):
+        await anext(bench.answers(batch(0)))
+
+
+async def test_a_postponed_batch_ends_the_stream_unavailable() -> None:
+    bench = Bench()
+    answers = bench.answers(batch(0))
+    first = asyncio.ensure_future(anext(answers))
+    await settle()
+    bench.submitted[0][1]("the collector is stopping")
+    with pytest.raises(EndedError, match="stopping") as fault:
+        await first
+    assert fault.value.status is grpc.StatusCode.UNAVAILABLE
