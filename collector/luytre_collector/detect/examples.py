@@ -9,6 +9,7 @@ the number of the copy from 0, and `{100+n}` counts from 100.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ _AGO_US = 12 * 3_600_000_000
 _COPY = re.compile(r"\{(?:(\d+)\+)?n\}")
 _STEPS = ("table", "at", "times", "every")
 _MAX_COPIES = 10_000
+_numbers = itertools.count()  # a store takes every token once
 _VERDICT = {True: "is matched", False: "is not matched"}
 
 
@@ -82,7 +84,7 @@ def replay(
     last_s = 0.0
     for table, rows in _unfold(example, default).items():
         last_s = max(last_s, *(row["at"] for row in rows))
-        store.insert(table, example_table(table, rows, start_us), f"example-{table}-{start_us}")
+        store.insert(table, example_table(table, rows, start_us), f"example-{next(_numbers)}")
     clock = lambda: start_us / 1_000_000 + last_s + 1  # noqa: E731
     if isinstance(rule, CorrelationRule):
         config = Config(lateness_s=7 * 86_400.0, start_lookback_s=7 * 86_400.0)
