@@ -127,14 +127,7 @@ pub fn parse(payload: &[u8]) -> Option<Message> {
         id: half(0),
         response: bits & 0x8000 != 0,
         opcode: (bits >> 11 & 15) as u8,
-        flags: Flags(
-            (bits >> 10 & 1) as u8
-                | (bits >> 9 & 1) as u8 * Flags::TRUNCATED.0
-                | (bits >> 8 & 1) as u8 * Flags::RECURSION_DESIRED.0
-                | (bits >> 7 & 1) as u8 * Flags::RECURSION_AVAILABLE.0
-                | (bits >> 5 & 1) as u8 * Flags::AUTHENTIC.0
-                | (bits >> 4 & 1) as u8 * Flags::CHECKING_DISABLED.0,
-        ),
+        flags: flags(bits),
         ..Message::default()
     };
     let mut code = bits & 15;
@@ -146,6 +139,23 @@ pub fn parse(payload: &[u8]) -> Option<Message> {
         message.response_code = response_code_name(code);
     }
     Some(message)
+}
+
+fn flags(bits: u16) -> Flags {
+    let mut flags = Flags::default();
+    for (bit, flag) in [
+        (0x0400, Flags::AUTHORITATIVE),
+        (0x0200, Flags::TRUNCATED),
+        (0x0100, Flags::RECURSION_DESIRED),
+        (0x0080, Flags::RECURSION_AVAILABLE),
+        (0x0020, Flags::AUTHENTIC),
+        (0x0010, Flags::CHECKING_DISABLED),
+    ] {
+        if bits & bit != 0 {
+            flags |= flag;
+        }
+    }
+    flags
 }
 
 /// Reads questions and records until the end or the first fault that hides where the next one begins.
