@@ -245,7 +245,7 @@ pub struct DnsRow<'a> {
     pub dns_answers_ttl: &'a [u32],
     /// Question to answer, microseconds; 0 if either is missing.
     pub dns_latency: u32,
-    /// What was wrong with the messages: truncated, pointer_loop, bad_pointer, label_limit, count_mismatch, trailing; space-separated.
+    /// What was wrong with the messages: truncated, pointer_loop, bad_pointer, label_limit, count_mismatch, trailing, bad_rdata, answers_cut; space-separated.
     pub dns_oddities: &'a str,
 }
 

@@ -320,7 +320,7 @@ DNS = Table(
             "dns_oddities",
             Kind.NAME,
             "What was wrong with the messages: truncated, pointer_loop, bad_pointer, label_limit, "
-            "count_mismatch, trailing; space-separated",
+            "count_mismatch, trailing, bad_rdata, answers_cut; space-separated",
             example="",
         ),
     ),

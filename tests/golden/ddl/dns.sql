@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS `dns`
     `dns_answers_data` Array(String) COMMENT 'Answer records in presentation form',
     `dns_answers_ttl` Array(UInt32) COMMENT 'Time to live of each answer, seconds',
     `dns_latency` UInt32 COMMENT 'Question to answer, microseconds; 0 if either is missing',
-    `dns_oddities` LowCardinality(String) COMMENT 'What was wrong with the messages: truncated, pointer_loop, bad_pointer, label_limit, count_mismatch, trailing; space-separated',
+    `dns_oddities` LowCardinality(String) COMMENT 'What was wrong with the messages: truncated, pointer_loop, bad_pointer, label_limit, count_mismatch, trailing, bad_rdata, answers_cut; space-separated',
     `agent_id` LowCardinality(String) COMMENT 'Identity of the sender: the common name of its certificate',
     `host_name` LowCardinality(String) COMMENT 'Host name as the agent states it',
     `boot_id` LowCardinality(String) COMMENT 'One numbering of rows: a UUID, new with every host boot and every new spool',
