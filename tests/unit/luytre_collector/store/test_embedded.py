@@ -125,14 +125,14 @@ def fill(store: embedded.EmbeddedStore) -> int:
 def test_a_full_disk_is_for_later_and_loses_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "luytre-test", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=700", "luytre-test", str(folder)], check=True)
     store = make_store(folder / "store")
     try:
         store.open()
         store.migrate()
         stored = fill(store)
         assert stored
-        with pytest.raises(StoreUnavailableError, match="flows: .*space"):
+        with pytest.raises(StoreUnavailableError, match=r"flows: .*space"):
             store.insert("flows", make(TABLES["flows"], 1000, first=stored), "one more")
         found = store.query("SELECT count() AS n, uniqExact(sequence) AS d FROM flows").to_pylist()
         assert found == [{"n": stored, "d": stored}]

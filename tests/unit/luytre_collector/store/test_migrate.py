@@ -126,7 +126,7 @@ def test_the_engine_takes_every_kind_of_step(store: embedded.EmbeddedStore) -> N
         store.command(statement)
     before = list(store.query("DESCRIBE TABLE luytre.processes").column("name").to_pylist())
     assert store.migrate() == [
-        "added column flows.process_name", "changed the expression of flows.flow_duration",
+        "changed the expression of flows.flow_duration", "added column flows.process_name",
         "added index flows.flow_end_range", "added projection dns.last_sequence", "created table tls",
         "created view luytre_local.dns (Asia/Ho_Chi_Minh)",
     ]  # fmt: skip
