@@ -78,6 +78,7 @@ class Worker:
                 self._say_unavailable(error)
             except Exception:  # noqa: BLE001 # one source must not take the others down, whatever it does
                 self._count_failure("open")
+                self._become(State.UNAVAILABLE)
             else:
                 failures = 0
                 self._become(State.AVAILABLE)
@@ -89,14 +90,16 @@ class Worker:
         self._counters.set("source_available", 0, self.name)
 
     def _drive(self, source: Source) -> None:
+        gone: Unavailable | None = None
         try:
             while not self._stopping.is_set() and not source.finished:
                 self._take(source, source.poll(POLL_S))
+        except Unavailable as error:
+            gone = error
         except Exception:  # noqa: BLE001 # as above
             self._count_failure("poll")
-        finished = False
+        finished = source.finished
         try:
-            finished = source.finished
             self._take(source, source.close())
         except Exception:  # noqa: BLE001 # as above
             self._count_failure("close")
@@ -105,6 +108,10 @@ class Worker:
             if self.fault:
                 _log.error("%s: %s", self.name, self.fault)
             self._become(State.FINISHED)
+        elif gone:
+            self._say_unavailable(gone)
+        else:
+            self._become(State.UNAVAILABLE)
 
     def _take(self, source: Source, batches: Sequence[SealedBatch]) -> None:
         self._samples = source.samples() or self._samples
@@ -129,4 +136,3 @@ class Worker:
     def _count_failure(self, step: str) -> None:
         self._counters.add("source_failures", label=self.name)
         _log.exception("%s: failed in %s; it is started again", self.name, step)
-        self._become(State.UNAVAILABLE)

@@ -26,7 +26,7 @@ class Source(Protocol):
 
     def poll(self, timeout_s: float) -> Sequence[SealedBatch]:
         """Work for at most about `timeout_s` seconds; return the batches that became full or due. Never raises for bad
-        input: that is counted."""
+        input: that is counted. Raises `Unavailable` if what it reads has gone away (an interface)."""
 
     def samples(self) -> Sequence[Sample]:
         """The counters of this source now."""

@@ -76,8 +76,13 @@ class Packets:
             raise Unavailable(str(error), "correct [sources.packets]") from None
 
     def poll(self, timeout_s: float) -> Sequence[SealedBatch]:
-        """See `Source.poll`."""
-        return self._capture.poll(timeout_s) if self._capture else ()
+        """See `Source.poll`. Unavailable if the interface went away."""
+        if self._capture is None:
+            return ()
+        try:
+            return self._capture.poll(timeout_s)
+        except OSError as error:
+            raise Unavailable(str(error), "it is tried again") from None
 
     def samples(self) -> Sequence[Sample]:
         """See `Source.samples`; split by interface."""

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import socket
+import subprocess
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from luytre_agent.sources import packets
+from luytre_agent.sources.interfaces import interfaces_up
 from luytre_agent.supervisor import Supervisor
+from luytre_agent.worker import State
 from luytre_common.errors import LuytreError
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
 
 from tests.support.sources import Batch, Scripted
 
@@ -89,3 +98,50 @@ def test_when_the_interfaces_cannot_be_listed_it_goes_on() -> None:
     assert supervisor.counters.get("refresh_failures") >= 1
     assert [worker.name for worker in supervisor.workers()] == ["one"]
     supervisor.stop()
+
+
+@pytest.mark.root
+def test_a_real_interface_that_comes_goes_and_comes_again() -> None:
+    def ours() -> dict[str, int]:
+        return {name: index for name, index in interfaces_up().items() if name.startswith("luytre-s")}
+
+    def ip(*words: str) -> None:
+        subprocess.run(["ip", "link", *words], check=True)
+
+    def until(ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not ready() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert ready()
+
+    def open_now() -> list[str]:
+        return [worker.name for worker in supervisor.workers() if worker.state is State.AVAILABLE]
+
+    config = packets.Config(ring_bytes=1 << 20)
+    makers = {"one": lambda: Scripted(on_idle=lambda: time.sleep(0.01))}
+    got: list[Any] = []
+    supervisor = make(lambda: makers | packets.build(config, [], ours), got, refresh_s=0.05)
+    supervisor.start()
+    try:
+        ip("add", "luytre-s0", "type", "veth", "peer", "name", "luytre-s1")
+        for name in ("luytre-s0", "luytre-s1"):
+            ip("set", name, "up")
+        until(lambda: len(open_now()) == 3)
+        first = set(open_now())
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+            sender.bind(("luytre-s0", 0))
+            sender.send(bytes(Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=2) / b"x"))
+        ip("del", "luytre-s0")
+        until(lambda: open_now() == ["one"])
+        until(lambda: {batch.table for batch in got} == {"flows"})
+        ip("add", "luytre-s0", "type", "veth", "peer", "name", "luytre-s1")
+        ip("set", "luytre-s0", "up")
+        until(lambda: len(open_now()) == 2)
+        assert not set(open_now()) & first - {"one"}
+    finally:
+        subprocess.run(["ip", "link", "del", "luytre-s0"], check=False, stderr=subprocess.DEVNULL)
+        supervisor.stop()
+    assert supervisor.counters.get("sources_appeared") == 3
+    assert supervisor.counters.samples() == [
+        one for one in supervisor.counters.samples() if one.name != "source_failures"
+    ]

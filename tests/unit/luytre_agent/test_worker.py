@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from luytre_agent.worker import State, Worker
+from luytre_common.errors import Unavailable
 from luytre_common.telemetry import Counters
 
 from tests.support.sources import Batch, Scripted
@@ -55,6 +56,21 @@ def test_a_source_that_raises_is_counted_closed_and_started_again(caplog: pytest
     assert counters.get("source_failures", "scripted") == 2
     assert waits[:2] == [1, 1]
     assert "scripted: failed in poll; it is started again" in caplog.text
+
+
+def test_a_source_that_goes_away_is_said_closed_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    counters, idle = Counters("sources"), threading.Event()
+    source = Scripted(polls=[[Batch()], Unavailable("gone"), [Batch()]], last=[Batch(rows=9)], on_idle=idle.set)
+    worker, got = run(source, counters)
+    assert idle.wait(20)
+    worker.ask_to_stop()
+    worker.join()
+    assert [batch.rows for batch in got] == [1, 9, 1, 9]
+    assert counters.get("source_failures", "scripted") == 0
+    assert counters.get("source_unavailable", "scripted") == 1
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "scripted: not available: gone"
+    ]
 
 
 def test_an_unavailable_source_is_said_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
