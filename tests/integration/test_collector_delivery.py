@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -21,7 +22,9 @@ BOOTS = [f"00000000-0000-4000-8000-{number:012d}" for number in range(20)]
 
 @pytest.fixture(scope="module")
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CollectorProcess]:
-    made = CollectorProcess(tmp_path_factory.mktemp("collector"), "[health]\ninterval_s = 0.2\n")
+    made = CollectorProcess(
+        tmp_path_factory.mktemp("collector"), "[health]\ninterval_s = 0.2\n", "hello_timeout_s = 1.0\nmax_streams = 3"
+    )
     made.start()
     yield made
     made.close()
@@ -146,6 +149,34 @@ def test_manners(collector: CollectorProcess, first: pb.AgentMessage, status: gr
         assert fault.value.code() == status
 
 
+def test_a_stream_that_stays_silent(collector: CollectorProcess) -> None:
+    with stream(collector.address, collector.identity("web-02")) as agent:
+        with pytest.raises(grpc.RpcError) as fault:
+            agent.next()
+        assert fault.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert "Hello" in fault.value.details()
+
+
+def test_too_many_agents(collector: CollectorProcess) -> None:
+    with contextlib.ExitStack() as open_streams:
+        for name in ("web-01", "web-02", "web-03"):
+            enter(open_streams, collector, name)
+        with stream(collector.address, collector.identity("web-04")) as late:
+            with pytest.raises(grpc.RpcError) as fault:
+                late.hello()
+            assert fault.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def enter(streams: contextlib.ExitStack, collector: CollectorProcess, name: str) -> None:
+    """A welcome, once the agents of the tests before are gone."""
+    for _ in range(100):
+        with contextlib.suppress(grpc.RpcError):
+            streams.enter_context(stream(collector.address, collector.identity(name))).hello()
+            return
+        time.sleep(0.05)
+    pytest.fail("never welcome")
+
+
 def test_nobody_enters_with_a_certificate_of_another_authority(collector: CollectorProcess, tmp_path: Path) -> None:
     pki.init_authority(tmp_path)
     with (
@@ -180,9 +211,9 @@ def test_a_certificate_of_ours_without_an_agents_name(collector: CollectorProces
 def test_counters_reach_the_table(collector: CollectorProcess) -> None:
     expected = {
         ("superseded", ""), ("refused", "bad_checksum"), ("refused", "bad_body"), ("turned_away", "no_hello"),
-        ("turned_away", "protocol"), ("turned_away", "bad_certificate"), ("duplicate", "flows"),
+        ("turned_away", "protocol"), ("turned_away", "too_many"), ("turned_away", "bad_certificate"),
         ("sequence_gap", "flows"), ("batches_received", "flows"), ("bytes_received", ""), ("streams_opened", ""),
-        ("rows_stored", "flows"), ("batches_stored", "flows"), ("inserts", "flows"), ("refusals_sent", ""),
+        ("rows_stored", "flows"), ("duplicate", "flows"), ("batches_stored", "flows"), ("inserts", "flows"), ("refusals_sent", ""),
         ("acks_sent", ""), ("clock_skew_ms", "web-01"), ("runs", "health"),
     }  # fmt: skip
     deadline = time.monotonic() + 30

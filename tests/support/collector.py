@@ -31,7 +31,7 @@ START_S = 60.0
 class CollectorProcess:
     """One collector: its folder, its authority, its process."""
 
-    def __init__(self, folder: Path, extra: str = "") -> None:
+    def __init__(self, folder: Path, extra: str = "", ingest: str = "") -> None:
         self.folder = folder
         self.pki = folder / "pki"
         self.config = folder / "collector.toml"
@@ -45,6 +45,7 @@ class CollectorProcess:
 name = "collector-test"
 [ingest]
 listen = "127.0.0.1:0"
+{ingest}
 [ingest.tls]
 authority = "{self.pki}/authority.pem"
 certificate = "{self.pki}/collector.pem"

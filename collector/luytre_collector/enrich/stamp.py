@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from luytre_common.schema import Maker, Table
 
-from luytre_collector.columns import arrow_type, constant, stored_schema, zeros
+from luytre_collector.columns import constant, stored_schema, zeros
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,16 @@ def stamp(table: Table, rows: pa.Table, given: Stamp) -> pa.Table:
         if column.maker is Maker.AGENT:
             arrays.append(rows.column(column.name))
         elif column.name == "sequence":
-            first = given.first_sequence
-            arrays.append(pa.chunked_array([pa.array(range(first, first + count), arrow_type(column.kind))]))
+            arrays.append(pa.chunked_array([_count(given.first_sequence, count)]))
         elif column.name in values:
             arrays.append(pa.chunked_array([constant(column.kind, values[column.name], count)]))
         else:
             arrays.append(pa.chunked_array([zeros(column.kind, count)]))
     return pa.Table.from_arrays(arrays, schema=stored_schema(table))
+
+
+def _count(first: int, count: int) -> Any:
+    """`first`, `first + 1`, ..., without a Python object per row."""
+    one: Any = pa.scalar(1, pa.uint64())
+    after: Any = pc.cumulative_sum(pa.repeat(one, count), start=pa.scalar(first, pa.uint64()))
+    return pc.subtract(after, one)
