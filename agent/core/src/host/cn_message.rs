@@ -20,8 +20,11 @@ const PROC_EVENT_EXIT: u32 = 0x8000_0000;
 /// What the kernel said. Times are nanoseconds of CLOCK_MONOTONIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// The answer to a subscription: 0 or an errno.
-    Answer(u32),
+    /// The answer to a subscription: 0 or an errno, and the token of the subscription. Every listener hears it.
+    Answer {
+        code: u32,
+        token: u32,
+    },
     Fork {
         time: u64,
         parent: u32,
@@ -71,7 +74,7 @@ pub fn parse(bytes: &[u8]) -> Option<Message> {
     let time = u64::from_ne_bytes(bytes.get(EVENT + 8..EVENT + 16)?.try_into().ok()?);
     let word = |index: usize| u32_at(bytes, DATA + 4 * index);
     Some(match u32_at(bytes, EVENT)? {
-        PROC_EVENT_NONE => Message::Answer(word(0)?),
+        PROC_EVENT_NONE => Message::Answer { code: word(0)?, token: u32_at(bytes, 28)?.wrapping_sub(1) },
         // parent_pid, parent_tgid, child_pid, child_tgid
         PROC_EVENT_FORK if word(2)? == word(3)? => Message::Fork { time, parent: word(1)?, child: word(3)? },
         // process_pid, process_tgid
@@ -87,14 +90,14 @@ pub fn parse(bytes: &[u8]) -> Option<Message> {
     })
 }
 
-/// The message that subscribes, from the socket with port `port`.
-pub fn subscription(what: Subscription, port: u32) -> [u8; 40] {
+/// The message that subscribes. The kernel's answer carries the token plus one (cn_msg.ack).
+pub fn subscription(what: Subscription, token: u32) -> [u8; 40] {
     let mut message = [0; 40];
     message[0..4].copy_from_slice(&40u32.to_ne_bytes());
     message[4..6].copy_from_slice(&NLMSG_DONE.to_ne_bytes());
-    message[12..16].copy_from_slice(&port.to_ne_bytes());
     message[16..20].copy_from_slice(&CN_IDX_PROC.to_ne_bytes());
     message[20..24].copy_from_slice(&CN_VAL_PROC.to_ne_bytes());
+    message[28..32].copy_from_slice(&token.to_ne_bytes());
     message[32..34].copy_from_slice(&4u16.to_ne_bytes()); // cn_msg.len
     message[36..40].copy_from_slice(&(what as u32).to_ne_bytes());
     message
@@ -126,7 +129,7 @@ mod tests {
     #[test]
     fn reads_processes_and_skips_threads() {
         let parse = |what, words: &[u32]| parse(&event(what, words));
-        assert_eq!(parse(0, &[0]), Some(Message::Answer(0)));
+        assert_eq!(parse(0, &[0]), Some(Message::Answer { code: 0, token: u32::MAX }));
         assert_eq!(parse(PROC_EVENT_FORK, &[9, 8, 7, 7]), Some(Message::Fork { time: 77, parent: 8, child: 7 }));
         assert_eq!(parse(PROC_EVENT_FORK, &[9, 8, 6, 7]), Some(Message::Other));
         assert_eq!(parse(PROC_EVENT_EXEC, &[7, 7]), Some(Message::Exec { time: 77, pid: 7 }));
@@ -138,6 +141,15 @@ mod tests {
         assert_eq!(parse(PROC_EVENT_UID, &[7, 7, 33, 34]), Some(Message::User { pid: 7, real: 33, effective: 34 }));
         assert_eq!(parse(PROC_EVENT_GID, &[7, 7, 33, 34]), Some(Message::Group { pid: 7, real: 33 }));
         assert_eq!(parse(0x80, &[7, 7]), Some(Message::Other), "a new session");
+    }
+
+    #[test]
+    fn an_answer_is_known_by_its_token() {
+        let mut answer = event(PROC_EVENT_NONE, &[22]);
+        let asked = subscription(Subscription::Listen, 4711);
+        assert_eq!(asked[28..32], 4711u32.to_ne_bytes());
+        answer[28..32].copy_from_slice(&4712u32.to_ne_bytes());
+        assert_eq!(parse(&answer), Some(Message::Answer { code: 22, token: 4711 }));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::cn_message::{Message, Subscription, parse, subscription};
@@ -54,27 +55,30 @@ impl Connector {
             )
         })?;
         let mut connector = Self { socket, overruns: 0, malformed: 0 };
-        connector.subscribe(Subscription::Listen)?;
-        connector.await_answer(Duration::from_secs(1))?;
+        let token = token();
+        connector.subscribe(Subscription::Listen, token)?;
+        connector.await_answer(token, Duration::from_secs(1))?;
         Ok(connector)
     }
 
-    fn subscribe(&self, what: Subscription) -> io::Result<()> {
-        let message = subscription(what, 0);
+    fn subscribe(&self, what: Subscription, token: u32) -> io::Result<()> {
+        let message = subscription(what, token);
         // SAFETY: the pointer and the length are those of `message`.
         let sent = unsafe { libc::send(self.socket.as_raw_fd(), message.as_ptr().cast(), message.len(), 0) };
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// The kernel answers a subscription with an event; it says nothing to other namespaces than the initial ones.
-    fn await_answer(&mut self, patience: Duration) -> io::Result<()> {
+    fn await_answer(&mut self, token: u32, patience: Duration) -> io::Result<()> {
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             wait::readable(&self.socket, deadline.saturating_duration_since(Instant::now()))?;
             while let Some(message) = self.receive() {
                 match message {
-                    Message::Answer(0) => return Ok(()),
-                    Message::Answer(code) => return Err(io::Error::from_raw_os_error(code as i32)),
+                    Message::Answer { code: 0, token: ours } if ours == token => return Ok(()),
+                    Message::Answer { code, token: ours } if ours == token => {
+                        return Err(io::Error::from_raw_os_error(code as i32));
+                    }
                     _ => {}
                 }
             }
@@ -86,7 +90,7 @@ impl Connector {
     /// Unsubscribes; what is in the socket can still be read.
     pub fn stop(&self) {
         // Kernels before 6.6 count listeners and would go on making events for nobody. A failure changes nothing here.
-        let _ = self.subscribe(Subscription::Ignore);
+        let _ = self.subscribe(Subscription::Ignore, 0);
     }
 
     /// Waits for an event.
@@ -168,7 +172,7 @@ pub fn event(message: Message, rows: &mut Rows) -> Option<Event> {
             rows.table().change(pid, |identity| identity.gid = real);
             return None;
         }
-        Message::Answer(_) | Message::Other => return None,
+        Message::Answer { .. } | Message::Other => return None,
     };
     let time = rows.clock().boottime(time);
     let start = match action {
@@ -205,6 +209,12 @@ fn exec(time: u64, pid: u32, rows: &mut Rows) -> Event {
         event.identity = seen.identity.or(event.identity);
     }
     event
+}
+
+/// Different for every subscription on this machine, so that nobody takes the answer to another one for their own.
+fn token() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    std::process::id().rotate_left(10) ^ NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn set_option(socket: &OwnedFd, option: libc::c_int, value: i32) -> io::Result<()> {
