@@ -29,11 +29,12 @@ SHELL_USER = "www-data"
 
 @dataclass
 class Stage:
-    """Where the story plays, and its dice."""
+    """Where the story plays, its dice, and whether it was broken off."""
 
     pair: Pair
     folder: Path
     rng: Random = field(default_factory=lambda: Random(20261123))
+    broken_off: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,8 @@ def beacon(stage: Stage) -> tuple[str, str]:
         begin = time.monotonic()
         for beat in range(BEATS):
             due = begin + beat * BEAT_S + rng.uniform(0, 0.03)
-            time.sleep(max(0.0, due - time.monotonic()))
+            if stage.broken_off.wait(max(0.0, due - time.monotonic())):
+                break
             said = b"POST /v1/sync HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
             wire.converse(stage.pair.blue, home, scripts.tls(ends, scripts.BEACON_NAME, said, b"HTTP/1.1 204 \r\n\r\n"))
     return (
@@ -178,6 +180,9 @@ def play(stage: Stage, told: Callable[[Act, str, str], None]) -> None:
         for act in (EVERYDAY, SCAN, GUESS, SHELL, TUNNEL):
             told(act, *act.play(stage))
             time.sleep(0.5)
+    except BaseException:
+        stage.broken_off.set()
+        raise
     finally:
         heart.join(timeout=BEATS * BEAT_S + 30)
     if fault:

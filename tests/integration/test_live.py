@@ -3,8 +3,6 @@ when one of the two is killed in the middle."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +18,6 @@ from tests.integration.conftest import Start
 
 pytestmark = pytest.mark.root
 
-ROOT = Path(__file__).parents[2]
 PORT = 9000
 SAID, ANSWERED = b"x" * 700, b"y" * 1900
 TALK = [(CLIENT, SAID), (not CLIENT, ANSWERED)]
@@ -153,18 +150,3 @@ def test_agent_that_starts_before_its_collector(site: Site, ours: Start, ends: P
     assert agent.stop(60) == 0
     assert truth(site) == expected(40)
     assert gaps(site) == []
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("way", [["--lang", "en"], ["--lang", "vi", "--capture-file"]], ids=["live", "capture-file"])
-def test_demo(way: list[str]) -> None:
-    """`make demo` ends by itself with 0: the alerts are exactly those of the story; nothing is left behind."""
-    done = subprocess.run(
-        [sys.executable, "-m", "deploy.demo", "--remove", *way],
-        cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert not done.stderr
-    left = subprocess.run(["ip", "netns"], capture_output=True, text=True, timeout=10, check=True).stdout
-    assert "luytre-" not in left
