@@ -1,7 +1,7 @@
 """Arrow to the columns that clickhouse-driver writes, and the columns that it reads to Arrow. Pure.
 
 No loop over rows is written in Python on the way in: integers and times go through a buffer's `tolist`, names through
-their dictionary.
+their dictionary. On the way out the driver makes times through floating point: they are exact until the year 2242.
 """
 
 from __future__ import annotations

@@ -58,9 +58,11 @@ def _pretty(names: list[str], rows: Iterable[tuple[Any, ...]]) -> str:
     cells = [[_cell(value) for value in row] for row in rows]
     right = [bool(cells) and all(_is_number(row[index]) for row in cells) for index in range(len(names))]
     widths = [max(_width(text) for text in (name, *(row[index] for row in cells))) for index, name in enumerate(names)]
-    lines = [
-        "┌─" + "─┬─".join(name + "─" * (width - _width(name)) for name, width in zip(names, widths, strict=True)) + "─┐"
+    heads = [
+        "─" * (width - _width(name)) + name if flush else name + "─" * (width - _width(name))
+        for name, width, flush in zip(names, widths, right, strict=True)
     ]
+    lines = ["┌─" + "─┬─".join(heads) + "─┐"]
     for row in cells:
         padded = [
             " " * (width - _width(text)) + text if flush else text + " " * (width - _width(text))

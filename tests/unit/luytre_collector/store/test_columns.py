@@ -1,0 +1,135 @@
+"""Arrow to the driver and back, through the driver's own encoder and the real engine's Native format.
+
+The bytes that clickhouse-driver would send are given to the engine, and the engine's answer, in the same format, is
+read by the driver: a server is not needed to know that the conversions are right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import chdb
+import pyarrow as pa
+import pytest
+from clickhouse_driver.block import ColumnOrientedBlock
+from clickhouse_driver.bufferedreader import BufferedSocketReader
+from clickhouse_driver.bufferedwriter import BufferedSocketWriter
+from clickhouse_driver.context import Context
+from clickhouse_driver.streams.native import BlockInputStream, BlockOutputStream
+from luytre_collector.store import ddl, sql
+from luytre_collector.store.columns import to_arrow, to_driver
+from luytre_collector.store.rows import prepare
+from luytre_common.schema import TABLES, Table
+
+from tests.contract.rows import make
+
+
+class Wire:
+    """What the driver takes for a socket: bytes in, bytes out."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.data = data
+
+    def sendall(self, data: bytes) -> None:
+        self.data += bytes(data)
+
+    def recv_into(self, buffer: Any) -> int:
+        taken = self.data[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self.data = self.data[len(taken) :]
+        return len(taken)
+
+
+def context() -> Context:
+    """Of a server that speaks the Native format of files: revision 0."""
+    one = Context()
+    one.server_info = SimpleNamespace(used_revision=0, get_timezone=lambda: "UTC")
+    one.settings = {}
+    one.client_settings = {"strings_as_bytes": False, "strings_encoding": "utf-8", "use_numpy": False}
+    return one
+
+
+def encode(table: Table, columns: Sequence[Any]) -> bytes:
+    types = [(column.name, column.kind.clickhouse) for column in table.stored_columns]
+    wire = Wire()
+    BlockOutputStream(BufferedSocketWriter(wire, 1 << 16), context()).write(ColumnOrientedBlock(types, list(columns)))
+    return wire.data
+
+
+def decode(data: bytes) -> tuple[list[tuple[str, str]], list[Any]]:
+    wire = Wire(data)
+    reader = BufferedSocketReader(wire, len(data) + 1)
+    block = BlockInputStream(reader, context()).read()
+    assert wire.data == b"", "the engine answered in more than one block"
+    return block.columns_with_types, [block.get_column_by_index(index) for index in range(block.num_columns)]
+
+
+@pytest.fixture
+def engine() -> Iterator[Any]:
+    connection = chdb.connect(":memory:")
+    connection.query("SET session_timezone = 'UTC', max_block_size = 1000000")
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_what_the_driver_sends_is_what_was_meant(engine: Any, table: Table) -> None:
+    rows = prepare(table, make(table))
+    engine.query("CREATE DATABASE IF NOT EXISTS wire")
+    engine.query("USE wire")
+    engine.query(f"DROP TABLE IF EXISTS {table.name}")
+    engine.query(ddl.create_table(table))
+    names = sql.column_list(table)
+    with engine.send_insert(f"INSERT INTO {table.name} ({names})", "Native") as insert:
+        insert.append(encode(table, to_driver(table, rows)))
+        assert insert.finish().rows_written == rows.num_rows
+    answer = engine.query(f"SELECT {names} FROM {table.name} ORDER BY sequence", "Native").bytes()
+    types, columns = decode(bytes(answer))
+    engine.query("DROP DATABASE wire")
+    back = to_arrow(types, columns)
+    assert back.schema.types == rows.schema.types
+    assert back.to_pylist() == rows.to_pylist()
+
+
+def test_slices_begin_where_they_begin() -> None:
+    table = TABLES["flows"]
+    rows = make(table, 50)
+    whole = to_driver(table, prepare(table, rows))
+    part = to_driver(table, prepare(table, rows.slice(13, 9)))
+    assert part == [column[13:22] for column in whole]
+    assert to_driver(table, rows.slice(0, 0)) == [[] for _ in table.stored_columns]
+
+
+@pytest.mark.parametrize(
+    ("expression", "kind", "value"),
+    [
+        ("toInt64(-1)", pa.int64(), -1),
+        ("toFloat64(0.5)", pa.float64(), 0.5),
+        ("true", pa.bool_(), True),
+        ("CAST(NULL AS Nullable(String))", pa.string(), None),
+        ("toNullable(toUInt8(7))", pa.uint8(), 7),
+        ("toIPv4('10.0.0.1')", pa.uint32(), 0x0A000001),
+        ("toIPv6('::ffff:10.0.0.1')", pa.binary(16), bytes(10) + b"\xff\xff\x0a\x00\x00\x01"),
+        ("toDateTime('2026-11-23 02:00:00', 'UTC')", pa.uint32(), 1795399200),
+        ("toDateTime('2026-11-23 02:00:00')", pa.uint32(), 1795399200),
+        ("[toIPv6('::1')]", pa.list_(pa.binary(16)), [bytes(15) + b"\x01"]),
+        ("[toLowCardinality('x')]", pa.list_(pa.string()), ["x"]),
+        ("CAST('a' AS Enum8('a' = 1))", pa.string(), "a"),
+        ("toUUID('0c9c3b7e-51a4-4b0c-8a0f-2f6f3c1e7d55')", pa.string(), "0c9c3b7e-51a4-4b0c-8a0f-2f6f3c1e7d55"),
+        ("tuple(1, 'x')", pa.string(), "(1, 'x')"),
+    ],
+)
+def test_types_beside_the_schemas(engine: Any, expression: str, kind: pa.DataType, value: Any) -> None:
+    types, columns = decode(bytes(engine.query(f"SELECT {expression} AS x", "Native").bytes()))
+    found = to_arrow(types, columns)
+    assert found.schema.field("x").type == kind
+    assert found.column("x").to_pylist() == [value]
+
+
+def test_an_empty_answer_keeps_its_types() -> None:
+    found = to_arrow([("t", "DateTime64(6, 'UTC')"), ("n", "LowCardinality(String)"), ("d", "DateTime")], [], True)
+    assert found.schema.types == [
+        pa.timestamp("us", "UTC"), pa.dictionary(pa.int32(), pa.string()), pa.timestamp("s", "UTC"),
+    ]  # fmt: skip
