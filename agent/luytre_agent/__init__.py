@@ -1,3 +1,8 @@
-"""The agent: packets and kernel activity to rows, spooled and delivered to the collector without loss."""
+"""The agent: packets and kernel events to rows, spooled and delivered to the collector without loss."""
+
+import os
 
 __version__ = "0.1.0"
+
+# gRPC writes a line of its own to standard error for every failed handshake; we say what happened, once, in words.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

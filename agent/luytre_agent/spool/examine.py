@@ -9,12 +9,12 @@ from pathlib import Path
 
 from luytre_common.errors import UserError
 
-from luytre_agent.spool.lock import Lock
+from luytre_agent.spool.lock import InUseError, Lock
 from luytre_agent.spool.model import Config
 
 
 def examine(config: Config) -> str:
-    """What there is, in one line. UserError if the agent could not write there, or another one does."""
+    """What there is, in one line. UserError if the agent could not write there."""
     directory = config.directory
     parent = next(path for path in [directory, *directory.parents] if path.exists())
     try:
@@ -23,12 +23,16 @@ def examine(config: Config) -> str:
         if not directory.exists():
             _writable(parent)
             return f"{directory} will be made, {_free(parent, config.max_bytes)}"
-        Lock(directory).release()
         _writable(directory)
+        try:
+            Lock(directory).release()
+            user = ""
+        except InUseError as error:
+            user = f"in use by process {error.holder}, "
         used = sum(path.stat().st_size for path in directory.iterdir() if path.is_file())
     except OSError as error:
         raise UserError(f"{directory}: {error.strerror}; the agent must be able to write [spool] directory") from None
-    return f"{directory}, {used:,} bytes used, {_free(directory, config.max_bytes - used)}"
+    return f"{directory}, {user}{used:,} bytes used, {_free(directory, config.max_bytes - used)}"
 
 
 def _writable(directory: Path) -> None:

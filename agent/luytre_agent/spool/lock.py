@@ -9,8 +9,19 @@ from pathlib import Path
 from luytre_common.errors import UserError
 
 
+class InUseError(UserError):
+    """Another process, `holder`, has the spool."""
+
+    def __init__(self, directory: Path, holder: str) -> None:
+        self.holder = holder
+        super().__init__(
+            f"{directory}: another agent (process {holder}) uses this spool; "
+            "stop it, or give [spool] directory another folder"
+        )
+
+
 class Lock:
-    """Holds `directory/lock` until `release`. UserError, naming the holder, if another process has it."""
+    """Holds `directory/lock` until `release`. InUseError, naming the holder, if another process has it."""
 
     def __init__(self, directory: Path) -> None:
         path = directory / "lock"
@@ -20,10 +31,7 @@ class Lock:
         except BlockingIOError:
             holder = os.pread(self._fd, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._fd)
-            raise UserError(
-                f"{directory}: another agent (process {holder}) uses this spool; "
-                "stop it, or give [spool] directory another folder"
-            ) from None
+            raise InUseError(directory, holder) from None
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
