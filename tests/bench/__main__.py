@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument(
         "--packets", type=int, default=2_000_000, help="of the generated capture (default: %(default)s)"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="of the packet bench, for medians (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each bench, for medians (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="figures for programs")
     arguments = parser.parse_args()
     screen = Screen(sys.stderr if arguments.json else sys.stdout, "en", colour=wants_colour(sys.stdout))
@@ -65,9 +65,9 @@ def _run(screen: Screen, count: int, rounds: int) -> dict[str, object]:
         [_packet_row(name, cost, count, floor) for name, cost in costs.items()],
     )
 
-    screen.section("From the capture file to the tables", "")
-    deliveries = delivery.run(capture)
-    best = list(deliveries.values())[-1]
+    screen.section(f"From the capture file to the tables, medians of {rounds} rounds", "")
+    deliveries = delivery.run(capture, rounds)
+    best = deliveries[delivery.FLOOR]
     screen.table(
         ["", "rows", "inserts", "rows/s", "rows/CPU-s", "seconds", "CPU-s", "of the floor"],
         [_row(name, one, best) for name, one in deliveries.items()],

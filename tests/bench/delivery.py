@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +33,25 @@ class Delivery:
     cpu: float
 
 
-def run(capture: Path) -> dict[str, Delivery]:
-    """Reading alone, a delivery into a fresh store, and the bare insert of the same rows into another."""
+DELIVERY = "agent to table, mTLS"
+FLOOR = "bare insert of the same rows (floor)"
+
+
+def run(capture: Path, rounds: int) -> dict[str, Delivery]:
+    """Medians of several deliveries, each into a fresh store, and of bare inserts of the same rows into others."""
+    found: dict[str, list[Delivery]] = {DELIVERY: [], FLOOR: []}
+    for _ in range(rounds):
+        for name, one in _round(capture).items():
+            found[name].append(one)
+    return {name: _median(several) for name, several in found.items()}
+
+
+def _median(rounds: Sequence[Delivery]) -> Delivery:
+    cost = measure.median([Cost(one.wall, one.cpu) for one in rounds])
+    return Delivery(rounds[-1].rows, rounds[-1].inserts, cost.wall, cost.cpu)
+
+
+def _round(capture: Path) -> dict[str, Delivery]:
     with tempfile.TemporaryDirectory(prefix="luytre-bench-") as folder:
         site = Site(Path(folder))
         site.make()
@@ -45,10 +63,9 @@ def run(capture: Path) -> dict[str, Delivery]:
         finally:
             collector.stop(60)
         inserts = _inserts(site)
-        delivered = Delivery(rows, inserts, cost.wall, cpu)
         return {
-            "agent to table, mTLS": delivered,
-            "bare insert of the same rows (floor)": _bare(site.folder, max(1, rows // inserts)),
+            DELIVERY: Delivery(rows, inserts, cost.wall, cpu),
+            FLOOR: _bare(site.folder, max(1, rows // inserts)),
         }
 
 
