@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 import zstandard
-from luytre_agent._core import FileReplay, Sealed, TableBuilder, read_only_count, to_json_lines
+from luytre_agent._core import FileReplay, LiveCapture, Sealed, TableBuilder, read_only_count, to_json_lines
 from luytre_common.schema import WIRE_TABLES, Kind, Maker, Table
 
 CAPTURES = Path(__file__).parents[2] / "golden" / "capture"
@@ -87,8 +92,8 @@ def test_json_lines_have_exactly_the_columns_of_the_table(table: Table) -> None:
 
 def test_a_batch_says_its_rows_and_times() -> None:
     builder = TableBuilder("processes")
-    for time in (30, 10, 20):
-        builder.append({"event_time": time})
+    for when in (30, 10, 20):
+        builder.append({"event_time": when})
     batch = sealed(builder)
     assert (batch.table, batch.rows, batch.first_event, batch.last_event) == ("processes", 3, 10, 30)
     assert builder.rows == 0
@@ -208,3 +213,84 @@ def test_the_floor_counts_packets_and_captured_bytes() -> None:
     path = CAPTURES / "tcp.pcap"
     packets, size = read_only_count(str(path))
     assert (packets, size) == (20, path.stat().st_size - 24 - 20 * 16)
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """A network namespace of its own with nothing in it but a loopback that is up."""
+    name = f"luytre-core-{os.getpid()}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+def send(namespace: str, port: int, packets: int) -> None:
+    """Datagrams from inside the namespace to a port of its loopback."""
+    program = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('127.0.0.1', 40000));"
+        f"[s.sendto(b'tre', ('127.0.0.1', {port})) for _ in range({packets})]"
+    )
+    subprocess.run(["ip", "netns", "exec", namespace, sys.executable, "-c", program], check=True)
+
+
+def poll_until(capture: LiveCapture, name: str, value: int) -> list[Sealed]:
+    batches: list[Sealed] = []
+    deadline = time.monotonic() + 20
+    while capture.counters()[name] < value and time.monotonic() < deadline:
+        batches += capture.poll(0.2)
+    return batches
+
+
+@pytest.mark.root
+def test_a_live_capture_gives_the_flows_of_its_interface(namespace: str) -> None:
+    capture = LiveCapture("lo", network_namespace=namespace, ring_bytes=1 << 20)
+    try:
+        send(namespace, 40001, 5)
+        early = poll_until(capture, "packets", 10)
+    finally:
+        batches = capture.close()
+    rows = [json.loads(line) for batch in early + batches for line in to_json_lines(batch).splitlines()]
+    (row,) = [row for row in rows if row["network_transport"] == "udp"]
+    assert (row["source_ip"], row["source_port"], row["destination_port"]) == ("127.0.0.1", 40000, 40001)
+    assert (row["source_packets"], row["source_payload_bytes"], row["flow_end_reason"]) == (5, 15, "stop")
+    assert row["observer_ingress_interface_name"] == "lo"
+    counters = capture.counters()
+    assert counters["kernel_dropped"] == 0
+    assert counters["kernel_packets"] >= counters["packets"] >= 10  # five datagrams, five "port unreachable"
+    assert counters["flows_cut/stop"] == counters["flows"] == counters["rows/flows"]
+    assert capture.poll(0.0) == []
+    assert capture.close() == []
+
+
+@pytest.mark.root
+def test_a_live_flow_ends_by_the_clock(namespace: str) -> None:
+    capture = LiveCapture("lo", network_namespace=namespace, inactive_timeout_s=0.3, batch_seconds=0.1)
+    try:
+        send(namespace, 40001, 1)
+        batches = poll_until(capture, "flows_cut/idle", 2)
+        batches += capture.poll(0.3)
+    finally:
+        capture.close()
+    rows = [json.loads(line) for batch in batches for line in to_json_lines(batch).splitlines()]
+    assert sorted((row["network_transport"], row["flow_end_reason"]) for row in rows) == [
+        ("icmp", "idle"),
+        ("udp", "idle"),
+    ]
+
+
+@pytest.mark.root
+def test_an_interface_that_is_not_there_is_an_oserror() -> None:
+    with pytest.raises(OSError, match="nosuch0"):
+        LiveCapture("nosuch0")
+
+
+def test_options_of_a_live_capture_are_checked_first() -> None:
+    with pytest.raises(ValueError, match=r"^exclude: collector is not an IP address$"):
+        LiveCapture("lo", exclude=[("collector", 7443)])
+    with pytest.raises(ValueError, match=r"^batch_seconds: 0 is not above 0"):
+        LiveCapture("lo", batch_seconds=0.0)
+    with pytest.raises(ValueError, match="snap length"):
+        LiveCapture("lo", snap_length=1)

@@ -30,5 +30,5 @@ fn microseconds(name: &str, seconds: f64) -> PyResult<i64> {
     if seconds > 0.0 && seconds <= YEAR {
         return Ok((seconds * 1e6).ceil() as i64);
     }
-    Err(PyValueError::new_err(format!("{name}: {seconds} is not between 0 and {YEAR} seconds")))
+    Err(PyValueError::new_err(format!("{name}: {seconds} is not above 0 and at most {YEAR} seconds")))
 }
