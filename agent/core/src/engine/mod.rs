@@ -3,7 +3,15 @@
 //! The engine has no clock and does no IO. A live capture and a file differ only in who calls [`Engine::advance`]: the clock
 //! or nobody.
 
+mod apps;
+mod dns;
+mod ends;
+mod hello;
 mod output;
+mod protocol;
+#[cfg(test)]
+mod tests;
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -11,7 +19,11 @@ use crate::capture::Frame;
 use crate::columns::Sealed;
 use crate::decode::{Undecoded, decode};
 use crate::flow::{self, FlowTable, Reason};
+use apps::Apps;
 use output::Output;
+
+/// How often packets make the engine look for metadata that waited too long, microseconds.
+const LOOK_INTERVAL: u64 = 1_000_000;
 
 /// How the engine works.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +38,10 @@ pub struct Config {
 /// Packets in, batches out.
 pub struct Engine {
     table: FlowTable,
+    apps: Apps,
     output: Output,
+    /// Up to when waiting metadata was looked at.
+    looked: i64,
     packets: u64,
     bytes: u64,
     undecoded: Vec<u64>,
@@ -36,6 +51,8 @@ impl Engine {
     pub fn new(config: Config) -> Self {
         Self {
             table: FlowTable::new(config.flow),
+            apps: Apps::new(),
+            looked: i64::MIN,
             output: Output::new(config.interface, config.batch_rows.max(1)),
             packets: 0,
             bytes: 0,
@@ -48,19 +65,27 @@ impl Engine {
     pub fn frame(&mut self, frame: &Frame<'_>) {
         self.packets += 1;
         self.bytes += u64::from(frame.wire_len);
-        let Self { table, output, undecoded, .. } = self;
+        let Self { table, apps, output, undecoded, .. } = self;
         match decode(frame) {
             Ok(packet) => {
-                table.packet(&packet, &mut |flow, reason| output.flow(flow, reason));
+                let place = table.packet(&packet, &mut |flow, reason| output.flow(flow, reason));
+                if !packet.payload.is_empty() {
+                    apps.payload(table.flow_mut(place), place.from_originator, &packet, output);
+                }
             }
             Err(cause) => undecoded[cause as usize] += 1,
+        }
+        if frame.time.wrapping_sub(self.looked).unsigned_abs() >= LOOK_INTERVAL {
+            self.looked = frame.time;
+            self.apps.advance(frame.time, &mut self.output);
         }
     }
 
     /// Moves the time on when there are no packets. Microseconds since 1970-01-01 UTC.
     pub fn advance(&mut self, now: i64) {
-        let Self { table, output, .. } = self;
+        let Self { table, apps, output, .. } = self;
         table.advance(now, &mut |flow, reason| output.flow(flow, reason));
+        apps.advance(now, output);
     }
 
     /// The batches that became full.
@@ -81,7 +106,8 @@ impl Engine {
 
     /// Cuts every open flow (reason `stop`) and returns the last batches.
     pub fn close(&mut self) -> Vec<Sealed> {
-        let Self { table, output, .. } = self;
+        let Self { table, apps, output, .. } = self;
+        apps.close(output);
         table.close(&mut |flow, reason| output.flow(flow, reason));
         self.all_batches()
     }
@@ -99,6 +125,7 @@ impl Engine {
             ("time_went_back", table.time_went_back),
         ];
         let mut counters: BTreeMap<String, u64> = fixed.map(|(name, value)| (name.to_owned(), value)).into();
+        counters.extend(self.apps.counters().map(|(name, value)| (name.to_owned(), value)));
         for reason in Reason::ALL {
             counters.insert(format!("flows_cut/{}", reason.name()), table.cut[reason as usize]);
         }

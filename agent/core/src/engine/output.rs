@@ -2,15 +2,23 @@
 
 use std::sync::LazyLock;
 
+use super::dns::Seen;
+use super::hello;
+use super::protocol::Notes;
 use crate::columns::{Sealed, TableBuilder};
 use crate::flow::{Flow, Reason};
-use crate::schema::{self, FlowsRow};
+use crate::schema::{self, DnsRow, FlowsRow, TlsRow};
 
 /// One builder for each table, and the batches that became full.
 pub struct Output {
     interface: String,
     batch_rows: usize,
     flows: Counted,
+    dns: Counted,
+    tls: Counted,
+    /// Filled anew for each row.
+    answers: Vec<String>,
+    ttls: Vec<u32>,
     pub sealed: Vec<Sealed>,
 }
 
@@ -28,7 +36,16 @@ impl Counted {
 
 impl Output {
     pub fn new(interface: String, batch_rows: usize) -> Self {
-        Self { interface, batch_rows, flows: Counted::new(&schema::FLOWS), sealed: Vec::new() }
+        Self {
+            interface,
+            batch_rows,
+            flows: Counted::new(&schema::FLOWS),
+            dns: Counted::new(&schema::DNS),
+            tls: Counted::new(&schema::TLS),
+            answers: Vec::new(),
+            ttls: Vec::new(),
+            sealed: Vec::new(),
+        }
     }
 
     /// The row of a flow, or of a part of it.
@@ -49,6 +66,7 @@ impl Output {
             source_mac: mac(&flow.source_mac, source_mac),
             destination_mac: mac(&flow.destination_mac, destination_mac),
             network_iana_number: flow.protocol,
+            network_protocol: Notes(flow.app).protocol_name(),
             network_vlan_id: flow.vlan,
             source_packets: source.packets,
             destination_packets: destination.packets,
@@ -68,17 +86,79 @@ impl Output {
         self.sealed.extend(pushed(&mut self.flows, self.batch_rows));
     }
 
+    /// The row of a DNS transaction: a question with its answer, or either alone.
+    pub fn dns(&mut self, question: Option<&Seen>, answer: Option<&Seen>) {
+        let Some(first) = question.or(answer) else { return };
+        let (mut flags, mut oddities) = (first.message.flags, first.message.oddities);
+        let (mut latency, mut response_code) = (0, "");
+        self.answers.clear();
+        self.ttls.clear();
+        if let Some(answer) = answer {
+            flags |= answer.message.flags;
+            oddities |= answer.message.oddities;
+            response_code = &answer.message.response_code;
+            if question.is_some() {
+                latency = u32::try_from(answer.time.saturating_sub(first.time)).unwrap_or(0).max(1);
+            }
+            self.ttls.extend(answer.message.answers.iter().map(|record| record.ttl));
+            self.answers.extend(answer.message.answers.iter().map(|record| record.data.clone()));
+        }
+        let row = DnsRow {
+            event_time: first.time,
+            flow_id: first.ends.flow_id,
+            source_ip: first.ends.source,
+            source_port: first.ends.source_port,
+            destination_ip: first.ends.destination,
+            destination_port: first.ends.destination_port,
+            network_transport: transport(first.ends.protocol),
+            dns_id: first.message.id,
+            dns_question_name: &first.message.question_name,
+            dns_question_type: &first.message.question_type,
+            dns_question_class: &first.message.question_class,
+            dns_response_code: response_code,
+            dns_header_flags: &flags.text(),
+            dns_answers_data: &self.answers,
+            dns_answers_ttl: &self.ttls,
+            dns_latency: latency,
+            dns_oddities: &oddities.text(),
+        };
+        row.push(&mut self.dns.builder);
+        self.sealed.extend(pushed(&mut self.dns, self.batch_rows));
+    }
+
+    /// The row of a ClientHello.
+    pub fn tls(&mut self, seen: &hello::Seen) {
+        let row = TlsRow {
+            event_time: seen.time,
+            flow_id: seen.ends.flow_id,
+            source_ip: seen.ends.source,
+            source_port: seen.ends.source_port,
+            destination_ip: seen.ends.destination,
+            destination_port: seen.ends.destination_port,
+            network_transport: transport(seen.ends.protocol),
+            tls_version: &seen.hello.version,
+            tls_client_server_name: &seen.hello.server_name,
+            tls_client_alpn: &seen.hello.alpn,
+            tls_client_cipher_count: seen.hello.cipher_count,
+            tls_oddities: seen.hello.oddities.text(),
+        };
+        row.push(&mut self.tls.builder);
+        self.sealed.extend(pushed(&mut self.tls, self.batch_rows));
+    }
+
     pub fn seal_all(&mut self) {
-        self.sealed.extend(self.flows.builder.seal());
+        for counted in [&mut self.flows, &mut self.dns, &mut self.tls] {
+            self.sealed.extend(counted.builder.seal());
+        }
     }
 
     pub fn has_rows(&self) -> bool {
-        self.flows.builder.rows() > 0
+        [&self.flows, &self.dns, &self.tls].into_iter().any(|counted| counted.builder.rows() > 0)
     }
 
     /// Rows ever made, by table.
-    pub fn rows(&self) -> [(&'static str, u64); 1] {
-        [&self.flows].map(|counted| (counted.builder.table().name, counted.rows))
+    pub fn rows(&self) -> [(&'static str, u64); 3] {
+        [&self.flows, &self.dns, &self.tls].map(|counted| (counted.builder.table().name, counted.rows))
     }
 }
 

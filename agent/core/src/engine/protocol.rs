@@ -1,4 +1,4 @@
-//! Application protocols, recognised by what the first bytes of a side are.
+//! What the engine remembers in a flow about what it speaks.
 
 /// What a flow speaks. The number is kept in the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +12,18 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The value of `network_protocol`.
-    pub fn name(self) -> &'static str {
+    /// The protocol that `app::detect` names.
+    pub fn by_name(name: &str) -> Self {
+        match name {
+            "dns" => Self::Dns,
+            "tls" => Self::Tls,
+            "http" => Self::Http,
+            "ssh" => Self::Ssh,
+            _ => Self::Unknown,
+        }
+    }
+
+    fn name(self) -> &'static str {
         match self {
             Self::Unknown => "",
             Self::Dns => "dns",
@@ -24,41 +34,7 @@ impl Protocol {
     }
 }
 
-/// The first words of an HTTP/1 message (RFC 9112), and of the methods that RFC 9110, 5789 and 4918 define.
-const HTTP: [&[u8]; 13] = [
-    b"HTTP/1.",
-    b"GET ",
-    b"HEAD ",
-    b"POST ",
-    b"PUT ",
-    b"DELETE ",
-    b"CONNECT ",
-    b"OPTIONS ",
-    b"TRACE ",
-    b"PATCH ",
-    b"PROPFIND ",
-    b"MKCOL ",
-    b"LOCK ",
-];
-
-/// Recognises what a side of a TCP connection says first; `Unknown` if it is none of these.
-pub fn of_stream(payload: &[u8]) -> Protocol {
-    // A handshake record of TLS 1.0 to 1.3 with a ClientHello or ServerHello (RFC 8446, 5.1 and 4).
-    if let [22, 3, 0..=4, high, _, 1 | 2, ..] = payload
-        && *high <= 0x41
-    {
-        return Protocol::Tls;
-    }
-    if payload.starts_with(b"SSH-2.0-") || payload.starts_with(b"SSH-1.") {
-        return Protocol::Ssh;
-    }
-    if HTTP.iter().any(|word| payload.starts_with(word)) {
-        return Protocol::Http;
-    }
-    Protocol::Unknown
-}
-
-/// What the engine remembers in a flow: the protocol, how many payloads were looked at, and whether a hello is awaited.
+/// The notes: the protocol, how many payloads were looked at, and whether a hello is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Notes(pub u32);
 
@@ -82,9 +58,14 @@ impl Notes {
         Self(self.0 & !0xff | protocol as u32)
     }
 
-    /// Whether the flow's next payload is to be looked at.
+    /// The value of `network_protocol`.
+    pub fn protocol_name(self) -> &'static str {
+        self.protocol().name()
+    }
+
+    /// Whether the flow's next payload is to be looked at: of a TLS connection, for a second hello.
     pub fn is_open(self) -> bool {
-        self.protocol() == Protocol::Unknown && (self.0 >> 8) & 0xff < Self::LOOKS
+        matches!(self.protocol(), Protocol::Unknown | Protocol::Tls) && (self.0 >> 8) & 0xff < Self::LOOKS
     }
 
     pub fn looked(self) -> Self {
@@ -104,23 +85,6 @@ impl Notes {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn content_tells_the_protocol() {
-        for (payload, protocol) in [
-            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(), Protocol::Tls),
-            (b"\x16\x03\x01\xff\xff\x01\x00\x01", Protocol::Unknown),
-            (b"\x17\x03\x03\x00\x20\x01", Protocol::Unknown),
-            (b"SSH-2.0-OpenSSH_9.2\r\n", Protocol::Ssh),
-            (b"GET / HTTP/1.1\r\n", Protocol::Http),
-            (b"HTTP/1.1 200 OK\r\n", Protocol::Http),
-            (b"GETAWAY", Protocol::Unknown),
-            (b"220 ready\r\n", Protocol::Unknown),
-            (b"", Protocol::Unknown),
-        ] {
-            assert_eq!(of_stream(payload), protocol, "{payload:?}");
-        }
-    }
 
     #[test]
     fn notes_keep_their_parts_apart() {
