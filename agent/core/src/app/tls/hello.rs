@@ -49,10 +49,12 @@ fn read(body: &mut Cursor<'_>, hello: &mut ClientHello) -> Option<()> {
     if body.bytes.is_empty() {
         return Some(()); // Extensions came with TLS 1.2 and may be left out.
     }
-    let mut extensions = Cursor { bytes: body.vector()? };
-    if !body.bytes.is_empty() {
+    // Of a hello that was not captured whole, the extensions that were still tell the server's name.
+    let length = usize::from(body.half()?);
+    if length != body.bytes.len() {
         hello.oddities |= Oddities::BAD_LENGTH;
     }
+    let mut extensions = Cursor { bytes: &body.bytes[..length.min(body.bytes.len())] };
     while !extensions.bytes.is_empty() {
         let kind = extensions.half()?;
         let mut data = Cursor { bytes: extensions.vector()? };
