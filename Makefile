@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORE := agent/core/Cargo.toml
+# maturin and the linters are found in the venv.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 MEMBERS := proto rules collector agent
 
 CORE_SOURCES := $(shell find agent/core/src agent/core/build.rs agent/core/Cargo.* agent/luytre_agent/ebpf -type f 2>/dev/null)
