@@ -115,14 +115,17 @@ class Correlator:
             answer = answer[:MAX_GROUPS]
         reminder = max(int(config.reminder_s * _SECOND), rule.span_us)
         known = self._known(rule.head, low - reminder - 2 * rule.span_us) if answer else {}
-        alerts = []
+        alerts: list[Alert] = []
+        raised: list[tuple[str, int]] = []
         for row in answer:
             group = [str(value) for value in row["g"]]
             key = group_key(group)
             told = [Story(*_pair(pair), open_start=_pair(pair)[0] < low) for pair in row["stories"]]
             for one in due(told, known.get(key, ()), rule.span_us, reminder):
-                self._raised[rule.head.id][key].append(one.at_us)
                 alerts.append(self._alert(rule, group, one, now_us))
+                raised.append((key, one.at_us))
+        for key, at_us in raised:  # only now: a query that failed on the way must find nothing said
+            self._raised[rule.head.id][key].append(at_us)
         return alerts
 
     def _known(self, head: Head, from_us: int) -> dict[str, list[int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -37,7 +36,7 @@ class Scheduler:
         self._clock = clock
         self.counters = counters or Counters("query_rules")
         self._next: dict[str, int] = {}
-        self._raised: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        self._raised: dict[tuple[str, str], int] = {}
 
     def run(self, *, strict: bool = False) -> list[Alert]:
         """Run what is due. A statement that the store refuses is counted, or raised if `strict`, and tried again."""
@@ -68,6 +67,7 @@ class Scheduler:
         if len(rows) > MAX_ROWS:
             self.counters.add("rows_over_limit", label=rule.head.id)
             rows = rows[:MAX_ROWS]
+        self._forget(rule, now_us)
         known = known_alerts(self._store, rule.head, now_us - rule.lookback_us - rule.quiet_us) if rows else {}
         alerts = []
         for row in rows:
@@ -77,12 +77,19 @@ class Scheduler:
                 return []
             at_us = _micros(row.pop("event_time", None), now_us)
             key = group_key([str(show(row[name])) for name in rule.group])
-            told = [*known.get(key, ()), *self._raised[rule.head.id, key]]
+            own = self._raised.get((rule.head.id, key))
+            told = [*known.get(key, ()), *([] if own is None else [own])]
             if any(abs(at_us - one) <= rule.quiet_us for one in told):
                 continue
-            self._raised[rule.head.id, key] = [at_us]
+            self._raised[rule.head.id, key] = at_us
             alerts.append(self._alert(rule, row, key, at_us, now_us))
         return alerts
+
+    def _forget(self, rule: QueryRule, now_us: int) -> None:
+        """Drop what is too long ago to matter; groups are as many as attackers make them."""
+        oldest = now_us - rule.lookback_us - rule.quiet_us
+        for key in [key for key, at in self._raised.items() if key[0] == rule.head.id and at < oldest]:
+            del self._raised[key]
 
     def _alert(self, rule: QueryRule, row: dict[str, Any], key: str, at_us: int, now_us: int) -> Alert:
         references = row.pop("evidence_ids", None) or []

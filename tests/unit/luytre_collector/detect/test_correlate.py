@@ -168,6 +168,25 @@ def test_a_store_that_is_away_is_asked_again(store: EmbeddedStore) -> None:
     assert len(running.run()) == 1
 
 
+def test_evidence_that_could_not_be_read_loses_no_alert(store: EmbeddedStore) -> None:
+    for source in range(3):
+        put(store, scan(NOW, range(100, 130), source=f"10.9.0.{source}"))
+
+    class Breaks:
+        left = 2
+
+        def query(self, sql: str, parameters: Any = None) -> Any:
+            if "groupUniqArray" in sql:
+                self.left -= 1
+                if self.left == 0:
+                    raise StoreUnavailableError("away")
+            return store.query(sql, parameters)
+
+    running = correlator(Breaks(), NOW + 10)
+    assert running.run() == []
+    assert len(running.run()) == 3
+
+
 def test_a_flood_in_one_group_is_read_in_one_pass(store: EmbeddedStore) -> None:
     """Sixty thousand ports in a minute: counting every window anew would take billions of steps."""
     put(store, scan(NOW, range(1, 60_001), every_s=0.0009))
