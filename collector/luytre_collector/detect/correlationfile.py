@@ -6,6 +6,7 @@ Decisions where the specification is silent are in the README of this folder.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -121,7 +122,7 @@ class _Reader:
         operators = [key for key in value if key in _OPERATORS]
         unknown = set(map(str, value)) - set(_OPERATORS) - {"field"}
         threshold = value[operators[0]] if len(operators) == 1 else None
-        if unknown or isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        if unknown or isinstance(threshold, bool) or not _is_number(threshold):
             self._wrong(
                 "condition",
                 f"condition: give exactly one of {', '.join(_OPERATORS)} with a number, and field where needed",
@@ -167,3 +168,7 @@ class _Reader:
             hint = f"did you mean {close[0]}?" if close else "see proto/SCHEMA.md for the fields"
             self._wrong(key, f"{key}: table {rule.table} has no field {name}; {hint}")
         return column
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -196,6 +196,7 @@ def test_aliases(tmp_path: Path) -> None:
         ({"type": "value_count"}, "needs field"),
         ({"type": "value_sum", "condition": "{gte: 1, field: User}"}, "is no number"),
         ({"condition": "{gte: true}"}, "exactly one"),
+        ({"condition": "{gte: .nan}"}, "exactly one"),
         ({"more": "  groupby: x\n"}, "unknown key"),
     ],
 )
