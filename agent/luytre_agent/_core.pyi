@@ -53,7 +53,22 @@ class LiveCapture:
         batch_seconds: float = 1.0,
     ) -> None: ...
     def poll(self, timeout_s: float) -> list[Sealed]: ...
-    def counters(self) -> dict[str, int]: ...
+    def counters(self) -> dict[str, int]:
+        """As of the end of the last call, by name; a label follows after a slash. Safe from any thread, never waits.
+
+        packets, bytes: frames seen, and their length on the wire.
+        undecoded/CAUSE: frames that are in no flow, each in exactly one cause.
+        flows, flows_open: flows begun; flows now (the only one that falls).
+        flows_cut/REASON: flow rows, by flow_end_reason; flows_evicted is flows_cut/evicted.
+        rows/TABLE, rows_odd/TABLE: rows made; those of them that say oddities.
+        fragments_unmatched: later fragments whose first one was not seen: counted to a flow without ports.
+        time_went_back: times that the clock of the packets went back by more than the inactive timeout.
+        dns_crowded_out, tls_crowded_out: questions and hellos written incomplete because too many waited.
+        dns_split: DNS messages over TCP that were not in one segment, and were not read.
+        kernel_packets, kernel_dropped, kernel_freezes: frames that passed the filter; those that found the ring full;
+        times it became full.
+        """
+
     def close(self) -> list[Sealed]:
         """Cut every open flow (end reason `stop`), release the ring, return the last batches."""
 
@@ -82,7 +97,11 @@ class FileReplay:
     def fault(self) -> str:
         """What was wrong with the file, naming the byte; empty if nothing."""
 
-    def counters(self) -> dict[str, int]: ...
+    def counters(self) -> dict[str, int]:
+        """As `LiveCapture.counters` without the kernel's, and unknown_link: packets that were left out because of the
+        link type of their interface; file_faults: 1 if `fault` says something.
+        """
+
     def close(self) -> list[Sealed]: ...
 
 @final

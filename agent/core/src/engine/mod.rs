@@ -132,6 +132,9 @@ impl Engine {
         for (table, rows) in self.output.rows() {
             counters.insert(format!("rows/{table}"), rows);
         }
+        for (table, rows) in self.output.odd_rows() {
+            counters.insert(format!("rows_odd/{table}"), rows);
+        }
         for cause in Undecoded::ALL.iter().filter(|&&cause| self.undecoded[cause as usize] > 0) {
             counters.insert(format!("undecoded/{}", cause.name()), self.undecoded[*cause as usize]);
         }

@@ -26,11 +26,13 @@ pub struct Output {
 struct Counted {
     builder: TableBuilder,
     rows: u64,
+    /// Rows that say that something was wrong with a message.
+    odd: u64,
 }
 
 impl Counted {
     fn new(table: &'static crate::columns::Table) -> Self {
-        Self { builder: TableBuilder::new(table), rows: 0 }
+        Self { builder: TableBuilder::new(table), rows: 0, odd: 0 }
     }
 }
 
@@ -123,6 +125,7 @@ impl Output {
             dns_oddities: &oddities.text(),
         };
         row.push(&mut self.dns.builder);
+        self.dns.odd += u64::from(!row.dns_oddities.is_empty());
         self.sealed.extend(pushed(&mut self.dns, self.batch_rows));
     }
 
@@ -143,6 +146,7 @@ impl Output {
             tls_oddities: seen.hello.oddities.text(),
         };
         row.push(&mut self.tls.builder);
+        self.tls.odd += u64::from(!row.tls_oddities.is_empty());
         self.sealed.extend(pushed(&mut self.tls, self.batch_rows));
     }
 
@@ -154,6 +158,11 @@ impl Output {
 
     pub fn has_rows(&self) -> bool {
         [&self.flows, &self.dns, &self.tls].into_iter().any(|counted| counted.builder.rows() > 0)
+    }
+
+    /// Rows ever made whose messages had something wrong, by table.
+    pub fn odd_rows(&self) -> [(&'static str, u64); 2] {
+        [&self.dns, &self.tls].map(|counted| (counted.builder.table().name, counted.odd))
     }
 
     /// Rows ever made, by table.

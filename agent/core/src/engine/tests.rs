@@ -99,6 +99,14 @@ fn a_question_and_its_answer_are_one_row() {
 }
 
 #[test]
+fn messages_with_faults_are_counted() {
+    let mut bench = Bench::new();
+    bench.udp(true, &[QUESTION, b"trailing"].concat());
+    assert_eq!(field(&bench.rows("dns")[0], "dns_oddities"), "trailing");
+    assert_eq!(bench.engine.counters()["rows_odd/dns"], 1);
+}
+
+#[test]
 fn a_question_without_answer_is_written_after_a_while() {
     let mut bench = Bench::new();
     bench.udp(true, QUESTION);
@@ -199,7 +207,8 @@ fn a_hello_that_is_not_whole_says_so() {
             bench.tcp(true, sequence, &hello[1500..]);
         }
         bench.engine.advance(bench.time + 11_000_000);
-        assert_eq!(bench.engine.counters()["rows/tls"], 1, "it is not waited for longer");
+        let counters = bench.engine.counters();
+        assert_eq!((counters["rows/tls"], counters["rows_odd/tls"]), (1, 1), "it is not waited for longer");
         let rows = bench.rows("tls");
         assert_eq!(field(&rows[0], "tls_client_server_name"), "portal.example.org");
         assert!(field(&rows[0], "tls_oddities").contains("truncated"));
@@ -214,6 +223,28 @@ fn a_second_hello_after_a_retry_request_is_a_second_row() {
     bench.tcp(false, 1, b"\x16\x03\x03\x00\x04\x02\x00\x00\x00");
     bench.tcp(true, 1 + hello.len() as u32, &hello);
     assert_eq!(bench.rows("tls").len(), 2);
+}
+
+#[test]
+fn what_waits_is_bounded_and_what_has_to_go_is_written() {
+    let mut bench = Bench::new();
+    let hello = client_hello(300);
+    for port in 0..1030u16 {
+        let segment = build::tcp(port, 443, 0x18, &[], &hello[..150]);
+        bench.ip(true, 6, &segment);
+    }
+    for number in 0..=u16::MAX {
+        let question = [&number.to_be_bytes(), &QUESTION[2..]].concat();
+        bench.time -= 1000; // all at the same time
+        bench.udp(true, &question);
+    }
+    bench.ip(true, 17, &build::udp(40_001, 53, QUESTION));
+    let counters = bench.engine.counters();
+    assert_eq!((counters["tls_crowded_out"], counters["rows/tls"]), (6, 6));
+    assert_eq!((counters["dns_crowded_out"], counters["rows/dns"]), (1, 1));
+    bench.engine.close();
+    let counters = bench.engine.counters();
+    assert_eq!((counters["rows/tls"], counters["rows/dns"]), (1030, 65_537));
 }
 
 #[test]
@@ -242,7 +273,13 @@ fn frames() -> impl Strategy<Value = Vec<(i64, Vec<u8>)>> {
         prop::collection::vec(any::<u8>(), 0..80),
         Just(build::udp(40_000, 53, QUESTION)),
         Just(build::udp(53, 40_000, ANSWER)),
-        (0u8..64, 0usize..400).prop_map(|(flags, cut)| build::tcp(40_000, 443, flags, &[], client_hello(300).get(cut..).unwrap_or_default())),
+        (0u8..64, 0usize..400).prop_map(|(flags, cut)| build::tcp(
+            40_000,
+            443,
+            flags,
+            &[],
+            client_hello(300).get(cut..).unwrap_or_default()
+        )),
     ];
     let protocol = prop_oneof![Just(1u8), Just(6), Just(17), any::<u8>()];
     let packet = (body, protocol, any::<bool>(), prop_oneof![4 => Just(0u16), 1 => any::<u16>()]);
