@@ -1,4 +1,4 @@
-"""A store for the tests of rules over tables: one engine for all of them, emptied before each."""
+"""A store for the tests of rules over tables: one engine per file (a process has one at a time), empty for each test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from luytre_collector.store import embedded, readonly
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.EmbeddedStore]:
     folder: Path = tmp_path_factory.mktemp("detect")
     one = embedded.EmbeddedStore(embedded.Config(directory=folder / "store"), readonly.Config())
