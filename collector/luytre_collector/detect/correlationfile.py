@@ -121,7 +121,7 @@ class _Reader:
             return ">=", 1, []
         operators = [key for key in value if key in _OPERATORS]
         unknown = set(map(str, value)) - set(_OPERATORS) - {"field"}
-        threshold = value[operators[0]] if len(operators) == 1 else None
+        threshold: Any = value[operators[0]] if len(operators) == 1 else None
         if unknown or isinstance(threshold, bool) or not _is_number(threshold):
             self._wrong(
                 "condition",

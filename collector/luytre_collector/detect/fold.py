@@ -2,7 +2,7 @@
 
 Folding is ASCII only: A–Z become a–z, every other byte stays. It keeps the length of a text, maps a literal that occurs
 in a text to one that occurs in the folded text, and is bit for bit what ClickHouse's `lower` and Arrow's `ascii_lower`
-do. Unicode folding is none of these (`İ`, `ß`, `K`), and differs between Python, Arrow and ClickHouse.
+do. Unicode folding is none of these (`İ`, `ß`, the Kelvin sign), and differs between Python, Arrow and ClickHouse.
 """
 
 from __future__ import annotations
