@@ -1,7 +1,17 @@
 """The Rust core. Times are microseconds since 1970-01-01 UTC. Long calls release the GIL."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any, Self, final
+
+__all__ = [
+    "FileReplay",
+    "LiveCapture",
+    "ProcessEvents",
+    "Sealed",
+    "TableBuilder",
+    "read_only_count",
+    "to_json_lines",
+]
 
 @final
 class Sealed:
@@ -24,7 +34,7 @@ class Sealed:
 class TableBuilder:
     """Rows of one table from Python. ValueError for an unknown table or column or a value out of range."""
 
-    def __init__(self, table: str) -> None: ...
+    def __new__(cls, table: str) -> Self: ...
     @property
     def rows(self) -> int: ...
     def append(self, row: Mapping[str, Any]) -> None:
@@ -35,14 +45,18 @@ class TableBuilder:
 
 @final
 class LiveCapture:
-    """Packets of one interface through the decoders and the flow table. OSError if the ring cannot be opened."""
+    """Packets of one interface through the decoders and the flow table.
 
-    def __init__(
-        self,
+    By default in the caller's network namespace and with nothing left out. OSError if the ring cannot be opened,
+    ValueError for a setting out of range.
+    """
+
+    def __new__(
+        cls,
         interface: str,
         *,
-        network_namespace: str = "",
-        exclude: Sequence[tuple[str, int]] = (),
+        network_namespace: str = ...,
+        exclude: Sequence[tuple[str, int]] = ...,
         ring_bytes: int = 33_554_432,
         snap_length: int = 2048,
         promiscuous: bool = False,
@@ -51,7 +65,7 @@ class LiveCapture:
         max_flows: int = 65_536,
         batch_rows: int = 10_000,
         batch_seconds: float = 1.0,
-    ) -> None: ...
+    ) -> Self: ...
     def poll(self, timeout_s: float) -> list[Sealed]: ...
     def counters(self) -> dict[str, int]:
         """As of the end of the last call, by name; a label follows after a slash. Safe from any thread, never waits.
@@ -79,15 +93,15 @@ class FileReplay:
     OSError if it cannot be opened; ValueError if it is no capture file or has an unknown link type.
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         path: str,
         *,
         inactive_timeout_s: float = 60.0,
         active_timeout_s: float = 300.0,
         max_flows: int = 1_048_576,
         batch_rows: int = 10_000,
-    ) -> None: ...
+    ) -> Self: ...
     def read(self, max_packets: int) -> list[Sealed]:
         """Read on; the batches that became full. A truncated or corrupt record ends the file: see `fault`."""
 
@@ -108,9 +122,9 @@ class FileReplay:
 class ProcessEvents:
     """exec and exit events from the kernel. `rung` is "ebpf" or "cn_proc". OSError or ValueError if it cannot start."""
 
-    def __init__(
-        self, rung: str, *, batch_rows: int = 5_000, batch_seconds: float = 0.5, ring_bytes: int = 8_388_608
-    ) -> None: ...
+    def __new__(
+        cls, rung: str, *, batch_rows: int = 5_000, batch_seconds: float = 0.5, ring_bytes: int = 8_388_608
+    ) -> Self: ...
     def poll(self, timeout_s: float) -> list[Sealed]: ...
     def counters(self) -> dict[str, int]: ...
     def close(self) -> list[Sealed]: ...

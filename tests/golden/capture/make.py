@@ -8,6 +8,7 @@ The captures are checked in; this script is how they came to be, and how to add 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from scapy.layers.dns import DNS, DNSQR, DNSRR
@@ -76,8 +77,8 @@ def dns() -> list[Packet]:
         message = DNS(id=number, rd=1, qd=DNSQR(qname=name, qtype=kind))
         return TO_SERVER / IP(src=CLIENT, dst="10.1.0.53", id=1) / UDP(sport=40_000 + number, dport=53) / message
 
-    def answer(number: int, name: str, kind: str = "A", rcode: int = 0, records: list[Packet] | None = None) -> Packet:
-        message = DNS(id=number, qr=1, rd=1, ra=1, rcode=rcode, qd=DNSQR(qname=name, qtype=kind), an=records or [])
+    def answer(number: int, name: str, kind: str = "A", rcode: int = 0, records: Sequence[Packet] = ()) -> Packet:
+        message = DNS(id=number, qr=1, rd=1, ra=1, rcode=rcode, qd=DNSQR(qname=name, qtype=kind), an=list(records))
         return TO_CLIENT / IP(src="10.1.0.53", dst=CLIENT, id=1) / UDP(sport=53, dport=40_000 + number) / message
 
     addresses = [
@@ -140,7 +141,6 @@ def links() -> list[Packet]:
     echo = ICMP(id=7, seq=1)
     whole = UDP(sport=6000, dport=6001) / Raw(bytes(32))
     datagram = bytes(whole)
-    there = {"src": CLIENT, "dst": SERVER}
     return [
         TO_SERVER / IP(src=CLIENT, dst=SERVER, id=1) / echo / Raw(b"tre"),
         TO_CLIENT / IP(src=SERVER, dst=CLIENT, id=1) / ICMP(type=0, id=7, seq=1) / Raw(b"tre"),
@@ -149,10 +149,10 @@ def links() -> list[Packet]:
         TO_SERVER / IPv6(src=host, dst=router) / ICMPv6EchoRequest(id=1, seq=1),
         TO_CLIENT / IPv6(src=router, dst=host) / ICMPv6EchoReply(id=1, seq=1),
         TO_SERVER / IPv6(src=host, dst=router) / UDP(sport=123, dport=123) / Raw(bytes(48)),
-        TO_SERVER / IP(id=9, flags="MF", proto=17, **there) / Raw(datagram[:24]),
-        TO_SERVER / IP(id=9, frag=3, proto=17, **there) / Raw(datagram[24:]),
-        TO_SERVER / IP(id=10, frag=3, proto=17, **there) / Raw(bytes(16)),
-        TO_SERVER / IP(id=1, proto=47, **there) / Raw(bytes(8)),
+        TO_SERVER / IP(id=9, flags="MF", proto=17, src=CLIENT, dst=SERVER) / Raw(datagram[:24]),
+        TO_SERVER / IP(id=9, frag=3, proto=17, src=CLIENT, dst=SERVER) / Raw(datagram[24:]),
+        TO_SERVER / IP(id=10, frag=3, proto=17, src=CLIENT, dst=SERVER) / Raw(bytes(16)),
+        TO_SERVER / IP(id=1, proto=47, src=CLIENT, dst=SERVER) / Raw(bytes(8)),
         Ether(src=CLIENT_MAC, dst="ff:ff:ff:ff:ff:ff") / ARP(psrc=CLIENT, pdst=SERVER),
     ]
 
@@ -163,7 +163,7 @@ CAPTURES = {"tcp": tcp, "dns": dns, "tls": tls, "links": links}
 def main() -> None:
     """Write every capture, one packet per 10 ms."""
     for name, packets in CAPTURES.items():
-        with RawPcapWriter(str(HERE / f"{name}.pcap"), linktype=1) as writer:  # type: ignore[no-untyped-call]
+        with RawPcapWriter(str(HERE / f"{name}.pcap"), linktype=1) as writer:
             writer.write_header(None)
             for index, packet in enumerate(packets()):
                 when = START + index * 10_000

@@ -45,7 +45,7 @@ def open_body(sealed: Sealed) -> pa.RecordBatch:
     return batch
 
 
-def plain(column: pa.Array) -> list[Any]:
+def plain(column: pa.Array[Any]) -> list[Any]:
     """The values; times as the integers that they are."""
     return (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
 
@@ -88,6 +88,14 @@ def test_json_lines_have_exactly_the_columns_of_the_table(table: Table) -> None:
     for column in table.columns:
         if column.maker is Maker.COLLECTOR and column.name != "sequence":
             assert row[column.name] in (0, "", [], "1970-01-01T00:00:00.000000Z"), column.name
+
+
+def test_the_stub_is_what_the_core_is() -> None:
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "MYPYPATH": f"{root / 'agent'}:{root / 'proto'}"}
+    command = [sys.executable, "-m", "mypy.stubtest", "luytre_agent._core"]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_batch_says_its_rows_and_times() -> None:
@@ -154,7 +162,7 @@ def test_lone_surrogates_become_replacement_characters() -> None:
     builder = TableBuilder("processes")
     builder.append({"process_command_line": "rm \udcff"})
     (text,) = open_body(sealed(builder)).column("process_command_line").to_pylist()
-    assert text.startswith("rm \ufffd")
+    assert str(text).startswith("rm \ufffd")
 
 
 def test_lists_take_no_bare_string() -> None:

@@ -62,39 +62,47 @@ pub struct Side {
 }
 
 /// A flow. Side 0 is the originator.
+///
+/// Laid out by hand: what every packet touches is in the first cache line, each side has one of its own, and what only rows
+/// need comes last.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct Flow {
     pub(super) key: Key,
+    /// Time of the last packet so far.
+    pub last: i64,
+    /// When the part that the next row covers began.
+    pub(super) part_start: i64,
+    /// For whoever reads the payload to keep notes in; 0 at first. The flow table does not look at it.
+    pub app: u32,
+    pub protocol: u8,
     /// The originator is the first endpoint of the key.
     pub(super) first: bool,
+    /// Closed or reset: waits for trailing packets only.
+    pub(super) ended: bool,
+    pub sides: [Side; 2],
     pub id: u64,
+    /// Time of the first packet.
+    pub start: i64,
+    /// Time of the originator's last SYN.
+    pub(super) syn_time: i64,
     pub source: [u8; 16],
     pub destination: [u8; 16],
     pub source_port: u16,
     pub destination_port: u16,
-    pub protocol: u8,
     pub vlan: u16,
-    pub source_mac: [u8; 6],
-    pub destination_mac: [u8; 6],
-    /// Times of the first packet and of the last so far.
-    pub start: i64,
-    pub last: i64,
-    /// When the part that the next row covers began.
-    pub(super) part_start: i64,
-    pub sides: [Side; 2],
-    pub history: History,
-    /// Time of the originator's last SYN.
-    pub(super) syn_time: i64,
-    /// Microseconds from SYN to the ACK of the SYN-ACK; 0 if not seen.
-    pub handshake_rtt: u32,
-    /// Closed or reset: waits for trailing packets only.
-    pub(super) ended: bool,
-    /// For whoever reads the payload to keep notes in; 0 at first. The flow table does not look at it.
-    pub app: u32,
+    pub(super) slot: u16,
     pub(super) next: u32,
     pub(super) previous: u32,
-    pub(super) slot: u16,
+    /// Microseconds from SYN to the ACK of the SYN-ACK; 0 if not seen.
+    pub handshake_rtt: u32,
+    pub source_mac: [u8; 6],
+    pub destination_mac: [u8; 6],
+    pub history: History,
 }
+
+// Five cache lines. A larger flow is a decision, not an accident.
+const _: () = assert!(size_of::<Side>() == 64 && size_of::<Flow>() == 320);
 
 impl Flow {
     /// Zeek's `conn_state` (https://docs.zeek.org/en/master/scripts/base/protocols/conn/main.zeek.html).
