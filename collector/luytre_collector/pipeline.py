@@ -1,6 +1,6 @@
 """What happens to the batches that were admitted, from body to table. One call is one micro-batch.
 
-    decode -> dedupe -> stamp -> enrich -> detect -> alerts stored and in the outbox -> rows stored -> verdicts
+    decode -> dedupe -> stamp -> enrich -> detect -> alerts in the outbox and stored -> rows stored -> verdicts
 
 Alerts go first: when a crash falls between the two, the rows are not stored, the agent sends them again, and the same
 alerts with the same ids are made once more. The other way round an alert would be lost.
@@ -73,7 +73,11 @@ class _Piece:
 
 
 class AlertRaiser:
-    """Alerts to their table and into the outbox, each once. Safe for several threads."""
+    """Alerts into the outbox and to their table. Safe for several threads.
+
+    The outbox comes first: correlations take an alert that is in the table for told. An alert that is made again after
+    a crash is known to the outbox and goes nowhere; in the table, the same id replaces itself.
+    """
 
     def __init__(self, store: Store, outbox: Outbox, counters: Counters) -> None:
         self._store = store
@@ -81,20 +85,18 @@ class AlertRaiser:
         self._counters = counters
 
     def __call__(self, alerts: Sequence[Alert]) -> None:
-        """Raise those that are new. StoreUnavailableError or OSError: none is lost if the caller tries again."""
-        fresh = [alert for alert in alerts if not self._outbox.known(alert.alert_id)]
-        if not fresh:
-            return
+        """Raise them. StoreUnavailableError or OSError: none is lost if the caller tries again."""
+        for alert in alerts:
+            if not self._outbox.known(alert.alert_id):
+                self._counters.add("alerts", label=alert.rule_level)
+        self._outbox.add(alerts)
         try:
-            self._store.insert("alerts", alert_rows(fresh), _token(alert.alert_id for alert in fresh))
+            self._store.insert("alerts", alert_rows(alerts), _token(alert.alert_id for alert in alerts))
         except (StoreUnavailableError, OSError, MemoryError):
             raise
-        except Exception:  # noqa: BLE001 - an alert that the table does not take must still reach people
-            self._counters.add("alerts_not_stored", len(fresh))
-            _log.exception("%d alerts refused by the store; they go to the channels only", len(fresh))
-        self._outbox.add(fresh)
-        for alert in fresh:
-            self._counters.add("alerts", label=alert.rule_level)
+        except Exception:  # noqa: BLE001 - an alert that the table does not take must not keep its rows out
+            self._counters.add("alerts_not_stored", len(alerts))
+            _log.exception("%d alerts refused by the store; they go to the channels only", len(alerts))
 
 
 class Pipeline:
