@@ -250,6 +250,9 @@ _COMMON = frozenset(
     }
 )
 
+#: A part of a necessary literal is necessary too, and Hyperscan refuses very long ones.
+_LONGEST = 64
+
 #: A text that must occur in the folded value of a column for a rule to be true.
 Witness = tuple[Column, str]
 
@@ -264,10 +267,10 @@ def witnesses(node: Node) -> frozenset[Witness] | None:
         case Text(column) | Glob(column) if column.kind is Kind.IP or column.name in _COMMON:
             return None  # an address is stored as 16 bytes, not as text
         case Text(column, _, value, _):
-            return frozenset({(column, fold(value))})
+            return frozenset({(column, fold(value)[:_LONGEST])})
         case Glob(column, parts, _):
             literals = [part for part in parts if isinstance(part, str)]
-            return frozenset({(column, fold(max(literals, key=len)))}) if literals else None
+            return frozenset({(column, fold(max(literals, key=len))[:_LONGEST])}) if literals else None
         case And(children):
             known = [found for child in children if (found := witnesses(child)) is not None]
             return min(known, key=_cost) if known else None

@@ -1,4 +1,4 @@
-"""A store for the tests of rules over tables: one engine per file (a process has one at a time), empty for each test."""
+"""A store for the tests of rules over tables: one engine per file, as a process has one; empty before each test."""
 
 from __future__ import annotations
 

@@ -53,6 +53,12 @@ def test_literals_do_not_reach_across_rows() -> None:
     assert counters.get("rule_candidates", "rule-0") == 0
 
 
+def test_a_very_long_literal() -> None:
+    long = "ab" * 20_000
+    rows = batch("processes", [{"process_command_line": f"x{long}"}, {"process_command_line": long[:-1]}])
+    assert Matcher(rules(Text(LINE, How.CONTAINS, long)), time.time).matches("processes", rows) == {"rule-0": [0]}
+
+
 def test_counters() -> None:
     counters = Counters("detect")
     matcher = Matcher(rules(conj([EVIL, Number(PID, ">", 5)])), time.time, counters)
