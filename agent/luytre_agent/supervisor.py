@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from luytre_common.errors import LuytreError
@@ -14,6 +15,9 @@ from luytre_agent.sources import Makers
 from luytre_agent.worker import State, Worker
 
 _log = logging.getLogger("luytre.sources")
+
+#: A source that takes longer to open is not waited for.
+_PATIENCE_S = 15.0
 
 
 class Supervisor:
@@ -42,8 +46,9 @@ class Supervisor:
             self._adjust(self._wanted())
         except OSError as error:
             raise LuytreError(f"cannot list the interfaces: {error}; name them in [sources.packets]") from None
+        deadline = time.monotonic() + _PATIENCE_S
         for worker in self.workers():
-            worker.settled.wait()
+            worker.settled.wait(max(0.0, deadline - time.monotonic()))
         if all(worker.state is State.UNAVAILABLE for worker in self.workers()):
             reasons = "; ".join(f"{worker.name}: {worker.reason or 'failed'}" for worker in self.workers())
             _stop(self.workers())
