@@ -1,3 +1,9 @@
 """The collector: ingest, enrich, detect, store, notify."""
 
+import os
+
+# Before gRPC is loaded. Every failed handshake is a line otherwise, and anybody can fail handshakes all day;
+# GRPC_VERBOSITY=INFO in the environment shows them.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
 __version__ = "0.1.0"

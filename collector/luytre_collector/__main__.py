@@ -52,7 +52,6 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its lines are for gRPC's authors; ours say what to do
     args = parser().parse_args(arguments)
     try:
         code: int = args.run(args)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import luytre_rules
 
+from luytre_collector.detect import commands as detect
 from luytre_collector.scratch import scratch_store
 
 
@@ -16,17 +17,13 @@ def _paths(args: argparse.Namespace) -> list[Path]:
 
 def list_(args: argparse.Namespace) -> int:
     """Print the rules."""
-    from luytre_collector.detect import commands  # it loads pySigma, which the other commands need not wait for
-
-    return commands.list_rules(_paths(args), json=args.json)
+    return detect.list_rules(_paths(args), json=args.json)
 
 
 def check(args: argparse.Namespace) -> int:
     """Load the rules and run their examples."""
-    from luytre_collector.detect import commands
-
     with scratch_store() as make:
-        return commands.check_rules(_paths(args), json=args.json, scratch=make)
+        return detect.check_rules(_paths(args), json=args.json, scratch=make)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:

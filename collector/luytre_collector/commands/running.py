@@ -13,6 +13,7 @@ from luytre_common import settings, tls
 from luytre_common.errors import EXIT_OK, EXIT_USAGE
 from luytre_common.telemetry import configure_logging
 
+from luytre_collector import app
 from luytre_collector import config as configuration
 from luytre_collector.detect import rules
 from luytre_collector.store.choose import make_store
@@ -22,8 +23,6 @@ def run(args: argparse.Namespace) -> int:
     """Run until told to stop."""
     config = configuration.load(args.config)
     configure_logging(config.collector.log_level, config.collector.log_form)
-    from luytre_collector import app  # it loads gRPC, which reads its settings from the environment as it is loaded
-
     asyncio.run(app.run(config, args.ready_file))
     return EXIT_OK
 
