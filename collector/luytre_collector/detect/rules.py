@@ -242,15 +242,17 @@ class _Builder:
         if not isinstance(names, list):
             self._complain("fields: not a list of field names", self._document.line_of("fields"))
             return ()
-        return tuple(column for name in names if (column := self._column(str(name), "fields")) is not None)
+        # Only a hint of what to show: a name that the table has not is no reason to refuse a rule.
+        return tuple(dict.fromkeys(self._fields[name] for name in names if str(name) in self._fields))
 
-    def _column(self, name: str, under: str = "detection") -> Column | None:
+    def _column(self, name: str) -> Column | None:
         column = self._fields.get(name)
         if column is None:
             close = difflib.get_close_matches(name, self._fields, n=1)
             hint = f"did you mean {close[0]}?" if close else "see proto/SCHEMA.md for the fields"
             self._complain(
-                f"{name}: table {self._table} has no such field; {hint}", self._document.line_of_field(name, under)
+                f"{name}: table {self._table} has no such field; {hint}",
+                self._document.line_of_field(name, "detection"),
             )
         return column
 

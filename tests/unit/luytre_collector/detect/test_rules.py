@@ -146,6 +146,13 @@ def test_taken_identities(tmp_path: Path) -> None:
     assert "already taken" in rules.faults[0].message
 
 
+def test_fields_are_a_hint(tmp_path: Path) -> None:
+    body = SOURCES["processes"] + "detection: {a: {Image: x}, condition: a}\nfields: [User, Nothing, User]\n"
+    rules = loaded(tmp_path, body)
+    assert rules.faults == ()
+    assert [column.name for column in rules.events[0].fields] == ["user_name"]
+
+
 def test_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="give an existing one"):
         load([tmp_path / "none"])
