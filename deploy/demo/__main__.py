@@ -55,6 +55,8 @@ def main() -> int:
         with contextlib.ExitStack() as running:
             expected = _play(screen, site, running, from_file=from_file)
             good = _report(screen, site, expected)
+        if not arguments.remove:
+            report.show_next(screen, site)
         screen.line()
         screen.note(
             screen.text(
@@ -143,6 +145,12 @@ def _play_live(screen: Screen, site: Site, running: contextlib.ExitStack) -> Non
         running.callback(agent.kill)
         agent.wait_until(lambda: _capturing(site), 60)
     screen.section("The story", "Câu chuyện")
+    screen.note(
+        screen.text(
+            "Malware in blue begins to call home, once a second. Meanwhile:",
+            "Mã độc ở blue bắt đầu gọi về máy điều khiển, mỗi giây một lần. Trong lúc đó:",
+        )
+    )
     begin = time.monotonic()
 
     def told(act: Act, en: str, vi: str) -> None:
@@ -212,9 +220,7 @@ def _report(screen: Screen, site: Site, expected: Sequence[Act]) -> bool:
     report.show_captured(screen, site)
     raised = report.alerts(site)
     report.show_alerts(screen, raised, shutil.get_terminal_size((120, 24)).columns)
-    good = report.verdict(screen, expected, raised)
-    report.show_next(screen, site)
-    return good
+    return report.verdict(screen, expected, raised)
 
 
 def _keep_or_remove(screen: Screen, folder: Path, *, remove: bool) -> None:

@@ -113,7 +113,8 @@ def show_captured(screen: Screen, site: Site) -> None:
         "tls": screen.text("TLS hellos with the name asked for", "lời chào TLS và tên máy chủ"),
         "processes": screen.text("programs started and ended", "tiến trình bắt đầu và kết thúc"),
     }
-    counted = [[row["name"], f"{int(row['rows']):,}", meanings[row["name"]]] for row in site.query(_ROWS)]
+    rows_of = {row["name"]: int(row["rows"]) for row in site.query(_ROWS)}
+    counted = [[name, f"{rows_of[name]:,}", meaning] for name, meaning in meanings.items()]
     screen.table([screen.text("table", "bảng"), screen.text("rows", "số dòng"), ""], counted)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -44,16 +43,17 @@ def processes_in(folder: str) -> list[str]:
 @pytest.mark.root
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("way", [["--lang", "en"], ["--lang", "vi", "--capture-file"]], ids=["live", "capture-file"])
-def test_alerts_are_exactly_those_of_the_story(way: list[str]) -> None:
+def test_alerts_are_exactly_those_of_the_story(way: list[str], tmp_path: Path) -> None:
     before = names_left()
-    done = subprocess.run([*DEMO, *way], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [*DEMO, *way], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False, env=environment
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not done.stderr
     assert names_left() <= before
-    folder = re.search(r"/tmp/luytre-demo-\w+", done.stdout)
-    assert folder is not None
-    assert not Path(folder[0]).exists()
-    assert processes_in(folder[0]) == []
+    assert processes_in(str(tmp_path)) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.root
