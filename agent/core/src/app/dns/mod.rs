@@ -189,7 +189,8 @@ fn body(
         for _ in 0..count {
             begin(payload, at)?;
             let start = skip(payload, at)?;
-            let fixed: &[u8; 10] = payload.get(start..).and_then(|rest| rest.first_chunk()).ok_or(Oddities::TRUNCATED)?;
+            let fixed: &[u8; 10] =
+                payload.get(start..).and_then(|rest| rest.first_chunk()).ok_or(Oddities::TRUNCATED)?;
             let kind = u16::from_be_bytes([fixed[0], fixed[1]]);
             let ttl = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
             let data = start + 10;
