@@ -33,7 +33,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.layers.l2 import CookedLinux, CookedLinuxV2, Dot1AD, Dot1Q, Ether, Loopback
 from scapy.layers.sctp import SCTP
-from scapy.packet import Packet, Raw
+from scapy.packet import Packet, Padding, Raw
 from scapy.utils import RawPcapNgWriter, RawPcapWriter
 
 MAC_A, MAC_B = "52:54:00:12:34:56", "52:54:00:65:43:21"
@@ -205,7 +205,8 @@ def expected(link: str, data: bytes) -> dict[str, Any]:
     while isinstance(last.payload, IPv6ExtHdrDestOpt | IPv6ExtHdrRouting | IPv6ExtHdrFragment | IPv6ExtHdrHopByHop):
         last = last.payload
     row["network_iana_number"] = last.nh if version6 else last.proto
-    body = last.payload.original
+    # Behind an empty packet scapy finds the padding of the frame.
+    body = b"" if isinstance(last.payload, Padding) else last.payload.original
     if row["network_iana_number"] in (1, 58):
         # Echo names its counterpart; the errors have none and show their code.
         row["source_port"] = body[0]
