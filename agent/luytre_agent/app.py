@@ -93,7 +93,7 @@ class Agent:
         self.finished_workers: list[Worker] = []
         self._clock = clock
         self._patient = patient
-        identity = tls.read(config.tls)
+        identity = tls.read(config.tls, "agent")
         self.spool = Spool(config.spool, uplink.encode, clock, kernel_boot_id())
         self.uplink = Uplink(
             config.uplink,

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from luytre_common import tls
 from luytre_common.telemetry import Counters
 
 from luytre_collector import enrich, notify, query
@@ -46,6 +47,7 @@ async def run(config: Config, ready_file: Path | None = None, clock: Callable[[]
     name = config.collector.called
     counters = {part: Counters(part) for part in PARTS}
     stop = _stop_signal()
+    identity = tls.read(config.ingest.tls, "collector")
     async with contextlib.AsyncExitStack() as closing:
         store = make_store(config.store)
         store.open()
@@ -89,7 +91,7 @@ async def run(config: Config, ready_file: Path | None = None, clock: Callable[[]
 
         worker.start(pipeline.process)
         closing.push_async_callback(asyncio.to_thread, worker.close)
-        ingest = IngestServer(config.ingest, name, _submit(worker), quarantine, counters["ingest"], clock)
+        ingest = IngestServer(config.ingest, identity, name, _submit(worker), quarantine, counters["ingest"], clock)
         closing.push_async_callback(ingest.stop)
         address = await ingest.start()
         closing.push_async_callback(_drain, ingest, worker, config.collector.stop_timeout_s)

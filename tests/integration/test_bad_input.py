@@ -118,40 +118,44 @@ def test_config_that_is_no_toml_or_not_there(tmp_path: Path) -> None:
     complaint(command([*COLLECTOR, "run", "--config", tmp_path / "none.toml"]), "none.toml", "--config")
 
 
-def test_certificate_of_another_authority(site: Site, ours: Start, capture: Path, tmp_path: Path) -> None:
-    """The collector lets nobody in whom its authority does not know; the rows stay in the agent's spool."""
+@pytest.mark.parametrize("arguments", [["run"], ["replay", "--deliver", "CAPTURE"]])
+def test_certificate_of_another_authority(site: Site, capture: Path, tmp_path: Path, arguments: list[str]) -> None:
+    stranger = tmp_path / "stranger"
+    pki.init_authority(stranger)
+    pki.issue(stranger, "web-01", "agent")
+    text = site.agent_toml("web-01", collector="127.0.0.1:7071").read_text()
+    config = tmp_path / "stranger.toml"
+    for file in ("web-01.pem", "web-01.key"):
+        text = text.replace(str(site.certificates / file), str(stranger / file))
+    config.write_text(text)
+    done = command([*AGENT, *(capture if one == "CAPTURE" else one for one in arguments), "--config", config])
+    complaint(done, str(stranger / "web-01.pem"), "refused by authority", str(site.certificates), "pki issue")
+
+
+def test_collector_with_the_certificate_of_an_agent(site: Site) -> None:
+    pki.issue(site.certificates, "web-01", "agent")
+    text = site.collector_toml.read_text()
+    for suffix in (".pem", ".key"):
+        text = text.replace(str(site.certificates / "collector") + suffix, str(site.certificates / "web-01") + suffix)
+    site.collector_toml.write_text(text)
+    done = command([*COLLECTOR, "run", "--config", site.collector_toml])
+    complaint(done, "web-01.pem", "purpose", "pki issue NAME --collector")
+
+
+def test_agent_of_another_authority_altogether(site: Site, ours: Start, tmp_path: Path) -> None:
+    """Neither end talks to what its own authority has not signed; `check` says so, nothing reaches the tables."""
     ours(site.start_collector())
     stranger = tmp_path / "stranger"
     pki.init_authority(stranger)
     pki.issue(stranger, "web-01", "agent")
-    text = site.agent_toml("web-01").read_text().replace("drain_seconds = 30.0", "drain_seconds = 2.0")
-    config = tmp_path / "stranger.toml"
-    config.write_text(
-        text.replace(str(site.certificates / "web-01.pem"), str(stranger / "web-01.pem")).replace(
-            str(site.certificates / "web-01.key"), str(stranger / "web-01.key")
-        )
-    )
-    done = command([*AGENT, "check", "--config", config])
-    found = [line for line in done.stdout.splitlines() if "collector" in line and "FAIL" in line]
-    assert done.returncode == 1
-    assert len(found) == 1, done.stdout
-    assert "Traceback" not in done.stderr
-    assert site.query("SELECT count() AS rows FROM agent_health") == [{"rows": 0}]
-
-
-def test_authority_file_of_another_collector(site: Site, ours: Start, tmp_path: Path) -> None:
-    """The agent does not talk to a collector that its own authority has not signed."""
-    ours(site.start_collector())
-    stranger = tmp_path / "stranger"
-    pki.init_authority(stranger)
     config = site.agent_toml("web-01")
-    config.write_text(
-        config.read_text().replace(str(site.certificates / "authority.pem"), str(stranger / "authority.pem"))
-    )
+    config.write_text(config.read_text().replace(str(site.certificates), str(stranger)))
     done = command([*AGENT, "check", "--config", config])
     assert done.returncode == 1
     assert "not of our authority" in done.stdout, done.stdout
     assert str(stranger / "authority.pem") in done.stdout
+    assert "Traceback" not in done.stderr
+    assert site.query("SELECT count() AS rows FROM agent_health") == [{"rows": 0}]
 
 
 def test_key_that_others_can_read(site: Site) -> None:

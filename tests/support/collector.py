@@ -123,7 +123,7 @@ directory = "{folder}/outbox"
         if not (folder / f"{name}.pem").exists():
             pki.issue(folder, name, "agent")
         given = tls.Config(self.pki / "authority.pem", folder / f"{name}.pem", folder / f"{name}.key")
-        return tls.read(given)
+        return tls.Identity(given.authority.read_bytes(), given.certificate.read_bytes(), given.key.read_bytes())
 
 
 class AgentStream:

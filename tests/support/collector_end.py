@@ -101,7 +101,7 @@ class Collector:
         self._server = grpc.server(futures.ThreadPoolExecutor(4), options=[*service.OPTIONS, ("grpc.so_reuseport", 0)])
         generic = grpc.method_handlers_generic_handler(service.SERVICE, {"Deliver": handler})
         self._server.add_generic_rpc_handlers((generic,))
-        credentials = tls.server_credentials(tls.read(identity))
+        credentials = tls.server_credentials(tls.read(identity, "collector"))
         self.port = self._server.add_secure_port(f"127.0.0.1:{port}", credentials)
         self._server.start()
 

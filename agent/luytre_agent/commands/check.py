@@ -70,7 +70,7 @@ def _line(finding: Finding) -> str:
 def look(loaded: config.Config, timeout_s: float) -> Iterator[Finding]:
     """Every finding, in the order in which the agent would need the things."""
     try:
-        identity = tls.read(loaded.tls)
+        identity = tls.read(loaded.tls, "agent")
         yield certificate(identity, datetime.now(UTC))
     except LuytreError as error:
         yield Finding("certificate", False, *_split(error))

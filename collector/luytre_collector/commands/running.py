@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 def check(args: argparse.Namespace) -> int:
     """Read everything that `run` would read; 0 if it would start."""
     config = configuration.load(args.config)
-    tls.read(config.ingest.tls)
+    tls.read(config.ingest.tls, "collector")
     ruleset = rules.load(config.detect.folders)
     for fault in ruleset.faults:
         print(f"rule not loaded: {fault}", file=sys.stderr)

@@ -52,6 +52,7 @@ class IngestServer:
     def __init__(
         self,
         config: Config,
+        identity: tls.Identity,
         collector_id: str,
         submit: Submit,
         quarantine: Quarantine,
@@ -59,6 +60,7 @@ class IngestServer:
         clock: Callable[[], float],
     ) -> None:
         self._config = config
+        self._identity = identity
         self._collector_id = collector_id
         self._submit = submit
         self._quarantine = quarantine
@@ -74,7 +76,7 @@ class IngestServer:
 
     async def start(self) -> str:
         """Listen; the address, with the port that the system gave. UserError if it cannot be had."""
-        credentials = tls.server_credentials(tls.read(self._config.tls))
+        credentials = tls.server_credentials(self._identity)
         probe(self._config.listen)
         options: list[tuple[str, Any]] = [
             *service.OPTIONS,

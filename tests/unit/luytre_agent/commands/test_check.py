@@ -92,7 +92,7 @@ def test_a_key_that_others_can_read(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_certificate_that_ends_soon_or_begins_later(tmp_path: Path) -> None:
-    identity = tls.read(Authority(tmp_path).issue("web-01", days=60))
+    identity = tls.read(Authority(tmp_path).issue("web-01", days=60), "agent")
     now = datetime.now(UTC)
     assert certificate(identity, now).remedy == ""
     soon = certificate(identity, now + timedelta(days=50))

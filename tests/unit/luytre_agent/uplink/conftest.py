@@ -51,7 +51,7 @@ def make_uplink(spool: Spool) -> Iterator[Callable[..., Uplink]]:
 
     def make(identity: tls.Config, port: int, **settings: Any) -> Uplink:
         config = Config(**{"collector": f"127.0.0.1:{port}", "reconnect_seconds": 0.1} | settings)
-        uplink = Uplink(config, identity, tls.read(identity), spool, lambda: pb.Hello(protocol=1), lambda: 0.1)
+        uplink = Uplink(config, identity, tls.read(identity, "agent"), spool, lambda: pb.Hello(protocol=1), lambda: 0.1)
         made.append(uplink)
         uplink.start()
         return uplink

@@ -12,7 +12,7 @@ from luytre_common.wire.v1 import ingest_pb2 as pb
 
 
 def ask(identity: tls.Config, port: int, timeout_s: float = 10.0) -> pb.Welcome:
-    return probe(Config(f"127.0.0.1:{port}"), identity, tls.read(identity), pb.Hello(protocol=1), timeout_s)
+    return probe(Config(f"127.0.0.1:{port}"), identity, tls.read(identity, "agent"), pb.Hello(protocol=1), timeout_s)
 
 
 def test_a_collector_that_takes_us(authority: Any, collector: Any) -> None:
