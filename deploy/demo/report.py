@@ -24,7 +24,7 @@ FROM
     SELECT label, counter, max(value) AS most FROM agent_health
     WHERE component IN ('packets', 'replay') GROUP BY label, counter
 )
-GROUP BY label HAVING packets > 0 ORDER BY packets DESC, label
+GROUP BY label HAVING countIf(counter = 'packets') > 0 ORDER BY packets DESC, label
 """
 
 _ROWS = """
