@@ -6,7 +6,7 @@
 use crate::columns::{Column, Kind, Maker, Table, TableBuilder};
 
 /// Every table that agents send.
-pub static TABLES: &[&Table] = &[&FLOWS, &DNS, &TLS, &PROCESSES, &AGENT_HEALTH];
+pub static TABLES: &[&Table] = &[&FLOWS, &DNS, &TLS, &PROCESSES, &SOCKETS, &LOGINS, &FILES, &NETWORK_CHANGES, &INVENTORY, &AGENT_HEALTH];
 
 /// One row per bidirectional flow, or per active timeout of a long one: SUM over the rows of a flow_id is the truth.
 pub static FLOWS: Table = Table {
@@ -49,6 +49,11 @@ pub static FLOWS: Table = Table {
         Column { name: "process_command_line", kind: Kind::Text, maker: Maker::Agent },
         Column { name: "user_id", kind: Kind::U32, maker: Maker::Agent },
         Column { name: "user_name", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_parent_entity_id", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "process_parent_name", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "systemd_unit", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "container_id", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "network_namespace_id", kind: Kind::U64, maker: Maker::Agent },
         Column { name: "attribution_method", kind: Kind::Name, maker: Maker::Agent },
         Column { name: "attribution_confidence", kind: Kind::U8, maker: Maker::Agent },
         Column { name: "agent_id", kind: Kind::Name, maker: Maker::Collector },
@@ -116,21 +121,31 @@ pub struct FlowsRow<'a> {
     pub flow_end_reason: &'a str,
     /// Time from SYN to the ACK of the SYN-ACK, microseconds; 0 if not seen.
     pub tcp_handshake_rtt: u32,
-    /// Process that owns the socket on this host.
+    /// Process id in the agent's pid namespace.
     pub process_pid: u32,
-    /// Identity of the process, as in table processes.
+    /// Identity of the process, as in table processes; 0 if unknown.
     pub process_entity_id: u64,
     /// Command name of the process (comm).
     pub process_name: &'a str,
     /// Executable of the process.
     pub process_executable: &'a str,
-    /// Command line of the process.
+    /// Command line of the process, redacted.
     pub process_command_line: &'a str,
     /// Real user id of the process.
     pub user_id: u32,
     /// Name of the user on this host.
     pub user_name: &'a str,
-    /// How the owner is known; empty when it is not.
+    /// Identity of the parent process; 0 if unknown.
+    pub process_parent_entity_id: u64,
+    /// Command name of the parent.
+    pub process_parent_name: &'a str,
+    /// systemd unit by the cgroup of the process.
+    pub systemd_unit: &'a str,
+    /// Container by the cgroup of the process.
+    pub container_id: &'a str,
+    /// Cookie of the network namespace; 0 if unknown.
+    pub network_namespace_id: u64,
+    /// How the owner is known: ebpf, sock_diag; empty when it is not.
     pub attribution_method: &'a str,
     /// How sure the owner is, percent.
     pub attribution_confidence: u8,
@@ -172,8 +187,13 @@ impl FlowsRow<'_> {
         builder.text(30, self.process_command_line);
         builder.u32(31, self.user_id);
         builder.name(32, self.user_name);
-        builder.name(33, self.attribution_method);
-        builder.u8(34, self.attribution_confidence);
+        builder.u64(33, self.process_parent_entity_id);
+        builder.name(34, self.process_parent_name);
+        builder.name(35, self.systemd_unit);
+        builder.name(36, self.container_id);
+        builder.u64(37, self.network_namespace_id);
+        builder.name(38, self.attribution_method);
+        builder.u8(39, self.attribution_confidence);
         builder.end_row();
     }
 }
@@ -376,6 +396,23 @@ pub static PROCESSES: Table = Table {
         Column { name: "process_cgroup_id", kind: Kind::U64, maker: Maker::Agent },
         Column { name: "process_exit_code", kind: Kind::I32, maker: Maker::Agent },
         Column { name: "process_lifetime", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "process_args", kind: Kind::Texts, maker: Maker::Agent },
+        Column { name: "process_script", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_hash_sha256", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "user_effective_name", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_tty", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_session_id", kind: Kind::U32, maker: Maker::Agent },
+        Column { name: "process_capabilities_gained", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_set_id", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_pid_namespace_id", kind: Kind::U32, maker: Maker::Agent },
+        Column { name: "process_mount_namespace_id", kind: Kind::U32, maker: Maker::Agent },
+        Column { name: "process_network_namespace_id", kind: Kind::U32, maker: Maker::Agent },
+        Column { name: "systemd_unit", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "container_id", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "container_runtime", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_cpu_time", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "process_io_read_bytes", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "process_io_write_bytes", kind: Kind::U64, maker: Maker::Agent },
         Column { name: "process_oddities", kind: Kind::Name, maker: Maker::Agent },
         Column { name: "agent_id", kind: Kind::Name, maker: Maker::Collector },
         Column { name: "host_name", kind: Kind::Name, maker: Maker::Collector },
@@ -436,6 +473,40 @@ pub struct ProcessesRow<'a> {
     pub process_exit_code: i32,
     /// Creation to exit, microseconds; 0 on exec.
     pub process_lifetime: u64,
+    /// Arguments, redacted.
+    pub process_args: &'a [String],
+    /// Script that the executable interprets (#!).
+    pub process_script: &'a str,
+    /// SHA-256 of the executable; empty if not known yet or too large.
+    pub process_hash_sha256: &'a str,
+    /// Name of the effective user.
+    pub user_effective_name: &'a str,
+    /// Controlling terminal.
+    pub process_tty: &'a str,
+    /// Session id (setsid).
+    pub process_session_id: u32,
+    /// Effective capabilities that the parent had not, space-separated.
+    pub process_capabilities_gained: &'a str,
+    /// setuid, setgid: bits of the executable that took effect.
+    pub process_set_id: &'a str,
+    /// pid namespace (inode).
+    pub process_pid_namespace_id: u32,
+    /// Mount namespace (inode).
+    pub process_mount_namespace_id: u32,
+    /// Network namespace (inode).
+    pub process_network_namespace_id: u32,
+    /// systemd unit by the cgroup of the process.
+    pub systemd_unit: &'a str,
+    /// Container by the cgroup of the process.
+    pub container_id: &'a str,
+    /// docker, containerd, cri-o, podman, lxc, or empty.
+    pub container_runtime: &'a str,
+    /// User and system time at exit, microseconds.
+    pub process_cpu_time: u64,
+    /// Bytes read from storage, at exit.
+    pub process_io_read_bytes: u64,
+    /// Bytes written to storage, at exit.
+    pub process_io_write_bytes: u64,
     /// What is missing: args_truncated, exe_unknown, args_unknown, parent_unknown, user_unknown; space-separated.
     pub process_oddities: &'a str,
 }
@@ -466,7 +537,479 @@ impl ProcessesRow<'_> {
         builder.u64(20, self.process_cgroup_id);
         builder.i32(21, self.process_exit_code);
         builder.u64(22, self.process_lifetime);
-        builder.name(23, self.process_oddities);
+        builder.texts(23, self.process_args);
+        builder.name(24, self.process_script);
+        builder.name(25, self.process_hash_sha256);
+        builder.name(26, self.user_effective_name);
+        builder.name(27, self.process_tty);
+        builder.u32(28, self.process_session_id);
+        builder.name(29, self.process_capabilities_gained);
+        builder.name(30, self.process_set_id);
+        builder.u32(31, self.process_pid_namespace_id);
+        builder.u32(32, self.process_mount_namespace_id);
+        builder.u32(33, self.process_network_namespace_id);
+        builder.name(34, self.systemd_unit);
+        builder.name(35, self.container_id);
+        builder.name(36, self.container_runtime);
+        builder.u64(37, self.process_cpu_time);
+        builder.u64(38, self.process_io_read_bytes);
+        builder.u64(39, self.process_io_write_bytes);
+        builder.name(40, self.process_oddities);
+        builder.end_row();
+    }
+}
+
+/// One row per socket event, with its owner; source is who opened the connection, as in flows.
+pub static SOCKETS: Table = Table {
+    name: "sockets",
+    event_time: 0,
+    columns: &[
+        Column { name: "event_time", kind: Kind::Time, maker: Maker::Agent },
+        Column { name: "event_action", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "event_source", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "source_ip", kind: Kind::Ip, maker: Maker::Agent },
+        Column { name: "source_port", kind: Kind::U16, maker: Maker::Agent },
+        Column { name: "destination_ip", kind: Kind::Ip, maker: Maker::Agent },
+        Column { name: "destination_port", kind: Kind::U16, maker: Maker::Agent },
+        Column { name: "network_transport", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "socket_id", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "network_namespace_id", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "source_payload_bytes", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "destination_payload_bytes", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "tcp_rtt", kind: Kind::U32, maker: Maker::Agent },
+        Column { name: "process_pid", kind: Kind::U32, maker: Maker::Agent },
+        Column { name: "process_entity_id", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "process_name", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_executable", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_command_line", kind: Kind::Text, maker: Maker::Agent },
+        Column { name: "user_id", kind: Kind::U32, maker: Maker::Agent },
+        Column { name: "user_name", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "systemd_unit", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "container_id", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "attribution_method", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "attribution_confidence", kind: Kind::U8, maker: Maker::Agent },
+        Column { name: "agent_id", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "host_name", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "boot_id", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "stream", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "sequence", kind: Kind::U64, maker: Maker::Collector },
+        Column { name: "agent_time", kind: Kind::Time, maker: Maker::Collector },
+        Column { name: "collector_time", kind: Kind::Time, maker: Maker::Collector },
+    ],
+};
+
+/// A row of [`SOCKETS`]: the columns that the agent makes.
+#[derive(Clone, Debug, Default)]
+pub struct SocketsRow<'a> {
+    /// When it happened.
+    pub event_time: i64,
+    /// connect, accept, bind, listen, close, or seed.
+    pub event_action: &'a str,
+    /// How the agent knows: ebpf, sock_diag.
+    pub event_source: &'a str,
+    /// Originator: who sent the first packet.
+    pub source_ip: [u8; 16],
+    /// Port of the originator; ICMP type.
+    pub source_port: u16,
+    /// Responder.
+    pub destination_ip: [u8; 16],
+    /// Port of the responder; ICMP type of the counterpart, or the code where the type has none.
+    pub destination_port: u16,
+    /// tcp, udp, icmp, ipv6-icmp, sctp, or the IANA protocol number.
+    pub network_transport: &'a str,
+    /// Socket cookie of the kernel; 0 if unknown.
+    pub socket_id: u64,
+    /// Cookie of the network namespace; 0 if unknown.
+    pub network_namespace_id: u64,
+    /// Payload bytes from the originator, by the kernel's count at close.
+    pub source_payload_bytes: u64,
+    /// Payload bytes from the responder, by the kernel's count at close.
+    pub destination_payload_bytes: u64,
+    /// Smoothed round-trip time at close (srtt), microseconds; 0 if unknown.
+    pub tcp_rtt: u32,
+    /// Process id in the agent's pid namespace.
+    pub process_pid: u32,
+    /// Identity of the process, as in table processes; 0 if unknown.
+    pub process_entity_id: u64,
+    /// Command name of the process (comm).
+    pub process_name: &'a str,
+    /// Executable of the process.
+    pub process_executable: &'a str,
+    /// Command line of the process, redacted.
+    pub process_command_line: &'a str,
+    /// Real user id of the process.
+    pub user_id: u32,
+    /// Name of the user on this host.
+    pub user_name: &'a str,
+    /// systemd unit by the cgroup of the process.
+    pub systemd_unit: &'a str,
+    /// Container by the cgroup of the process.
+    pub container_id: &'a str,
+    /// How the owner is known: ebpf, sock_diag; empty when it is not.
+    pub attribution_method: &'a str,
+    /// How sure the owner is, percent.
+    pub attribution_confidence: u8,
+}
+
+impl SocketsRow<'_> {
+    /// Appends the row to a builder of [`SOCKETS`].
+    pub fn push(&self, builder: &mut TableBuilder) {
+        builder.time(0, self.event_time);
+        builder.name(1, self.event_action);
+        builder.name(2, self.event_source);
+        builder.ip(3, self.source_ip);
+        builder.u16(4, self.source_port);
+        builder.ip(5, self.destination_ip);
+        builder.u16(6, self.destination_port);
+        builder.name(7, self.network_transport);
+        builder.u64(8, self.socket_id);
+        builder.u64(9, self.network_namespace_id);
+        builder.u64(10, self.source_payload_bytes);
+        builder.u64(11, self.destination_payload_bytes);
+        builder.u32(12, self.tcp_rtt);
+        builder.u32(13, self.process_pid);
+        builder.u64(14, self.process_entity_id);
+        builder.name(15, self.process_name);
+        builder.name(16, self.process_executable);
+        builder.text(17, self.process_command_line);
+        builder.u32(18, self.user_id);
+        builder.name(19, self.user_name);
+        builder.name(20, self.systemd_unit);
+        builder.name(21, self.container_id);
+        builder.name(22, self.attribution_method);
+        builder.u8(23, self.attribution_confidence);
+        builder.end_row();
+    }
+}
+
+/// One row per line about authentication, sessions, privileges and accounts.
+pub static LOGINS: Table = Table {
+    name: "logins",
+    event_time: 0,
+    columns: &[
+        Column { name: "event_time", kind: Kind::Time, maker: Maker::Agent },
+        Column { name: "event_action", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "event_outcome", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "event_source", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_name", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_pid", kind: Kind::U32, maker: Maker::Agent },
+        Column { name: "user_name", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "user_target_name", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "source_ip", kind: Kind::Ip, maker: Maker::Agent },
+        Column { name: "source_port", kind: Kind::U16, maker: Maker::Agent },
+        Column { name: "authentication_method", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "ssh_key_fingerprint", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "session_id", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_tty", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_command_line", kind: Kind::Text, maker: Maker::Agent },
+        Column { name: "message", kind: Kind::Text, maker: Maker::Agent },
+        Column { name: "agent_id", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "host_name", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "boot_id", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "stream", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "sequence", kind: Kind::U64, maker: Maker::Collector },
+        Column { name: "agent_time", kind: Kind::Time, maker: Maker::Collector },
+        Column { name: "collector_time", kind: Kind::Time, maker: Maker::Collector },
+    ],
+};
+
+/// A row of [`LOGINS`]: the columns that the agent makes.
+#[derive(Clone, Debug, Default)]
+pub struct LoginsRow<'a> {
+    /// When it happened.
+    pub event_time: i64,
+    /// login, logout, sudo, su, session_open, session_close, cron, user_added, user_changed, user_removed, group_added, group_changed, group_removed, password_changed, polkit, boot, shutdown, or other.
+    pub event_action: &'a str,
+    /// success, failure, or empty.
+    pub event_outcome: &'a str,
+    /// Where it was read: journald, auth_log, wtmp, btmp.
+    pub event_source: &'a str,
+    /// Program that wrote it: sshd, sudo, su, login, cron and others.
+    pub process_name: &'a str,
+    /// Its process id; 0 if unknown.
+    pub process_pid: u32,
+    /// User who logs in, or who uses sudo or su.
+    pub user_name: &'a str,
+    /// User that sudo or su changes to, or the account that is changed.
+    pub user_target_name: &'a str,
+    /// Where from.
+    pub source_ip: [u8; 16],
+    /// Port there.
+    pub source_port: u16,
+    /// password, publickey, keyboard-interactive and others; empty if not said.
+    pub authentication_method: &'a str,
+    /// Fingerprint of the key, as sshd writes it.
+    pub ssh_key_fingerprint: &'a str,
+    /// Session (logind) or terminal line.
+    pub session_id: &'a str,
+    /// Terminal.
+    pub process_tty: &'a str,
+    /// Command of sudo or cron, redacted.
+    pub process_command_line: &'a str,
+    /// The line, redacted, at most 8 KiB.
+    pub message: &'a str,
+}
+
+impl LoginsRow<'_> {
+    /// Appends the row to a builder of [`LOGINS`].
+    pub fn push(&self, builder: &mut TableBuilder) {
+        builder.time(0, self.event_time);
+        builder.name(1, self.event_action);
+        builder.name(2, self.event_outcome);
+        builder.name(3, self.event_source);
+        builder.name(4, self.process_name);
+        builder.u32(5, self.process_pid);
+        builder.name(6, self.user_name);
+        builder.name(7, self.user_target_name);
+        builder.ip(8, self.source_ip);
+        builder.u16(9, self.source_port);
+        builder.name(10, self.authentication_method);
+        builder.name(11, self.ssh_key_fingerprint);
+        builder.name(12, self.session_id);
+        builder.name(13, self.process_tty);
+        builder.text(14, self.process_command_line);
+        builder.text(15, self.message);
+        builder.end_row();
+    }
+}
+
+/// One row per change of a watched file.
+pub static FILES: Table = Table {
+    name: "files",
+    event_time: 0,
+    columns: &[
+        Column { name: "event_time", kind: Kind::Time, maker: Maker::Agent },
+        Column { name: "event_action", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "event_source", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "file_path", kind: Kind::Text, maker: Maker::Agent },
+        Column { name: "file_previous_path", kind: Kind::Text, maker: Maker::Agent },
+        Column { name: "file_type", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "file_inode", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "file_size", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "file_mode", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "file_previous_mode", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "file_owner", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "file_group", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "file_hash_sha256", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "file_previous_hash_sha256", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_pid", kind: Kind::U32, maker: Maker::Agent },
+        Column { name: "process_entity_id", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "process_name", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_executable", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_command_line", kind: Kind::Text, maker: Maker::Agent },
+        Column { name: "user_id", kind: Kind::U32, maker: Maker::Agent },
+        Column { name: "user_name", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "systemd_unit", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "container_id", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "file_oddities", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "agent_id", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "host_name", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "boot_id", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "stream", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "sequence", kind: Kind::U64, maker: Maker::Collector },
+        Column { name: "agent_time", kind: Kind::Time, maker: Maker::Collector },
+        Column { name: "collector_time", kind: Kind::Time, maker: Maker::Collector },
+    ],
+};
+
+/// A row of [`FILES`]: the columns that the agent makes.
+#[derive(Clone, Debug, Default)]
+pub struct FilesRow<'a> {
+    /// When it happened.
+    pub event_time: i64,
+    /// created, modified, moved, deleted, attributes, or seen (first snapshot).
+    pub event_action: &'a str,
+    /// How the agent knows: fanotify, inotify, scan.
+    pub event_source: &'a str,
+    /// Path; invalid UTF-8 replaced.
+    pub file_path: &'a str,
+    /// Path before a move.
+    pub file_previous_path: &'a str,
+    /// file, dir, symlink, fifo, socket, device.
+    pub file_type: &'a str,
+    /// Inode.
+    pub file_inode: u64,
+    /// Size, bytes.
+    pub file_size: u64,
+    /// Permission bits, octal.
+    pub file_mode: &'a str,
+    /// Permission bits before, octal; empty if unknown.
+    pub file_previous_mode: &'a str,
+    /// Owner's name, or the number.
+    pub file_owner: &'a str,
+    /// Group's name, or the number.
+    pub file_group: &'a str,
+    /// SHA-256 of the content now; empty if too large, or no regular file.
+    pub file_hash_sha256: &'a str,
+    /// SHA-256 before; empty if unknown.
+    pub file_previous_hash_sha256: &'a str,
+    /// Process id in the agent's pid namespace.
+    pub process_pid: u32,
+    /// Identity of the process, as in table processes; 0 if unknown.
+    pub process_entity_id: u64,
+    /// Command name of the process (comm).
+    pub process_name: &'a str,
+    /// Executable of the process.
+    pub process_executable: &'a str,
+    /// Command line of the process, redacted.
+    pub process_command_line: &'a str,
+    /// Real user id of the process.
+    pub user_id: u32,
+    /// Name of the user on this host.
+    pub user_name: &'a str,
+    /// systemd unit by the cgroup of the process.
+    pub systemd_unit: &'a str,
+    /// Container by the cgroup of the process.
+    pub container_id: &'a str,
+    /// too_large, vanished, not_regular, process_unknown, rescan; space-separated.
+    pub file_oddities: &'a str,
+}
+
+impl FilesRow<'_> {
+    /// Appends the row to a builder of [`FILES`].
+    pub fn push(&self, builder: &mut TableBuilder) {
+        builder.time(0, self.event_time);
+        builder.name(1, self.event_action);
+        builder.name(2, self.event_source);
+        builder.text(3, self.file_path);
+        builder.text(4, self.file_previous_path);
+        builder.name(5, self.file_type);
+        builder.u64(6, self.file_inode);
+        builder.u64(7, self.file_size);
+        builder.name(8, self.file_mode);
+        builder.name(9, self.file_previous_mode);
+        builder.name(10, self.file_owner);
+        builder.name(11, self.file_group);
+        builder.name(12, self.file_hash_sha256);
+        builder.name(13, self.file_previous_hash_sha256);
+        builder.u32(14, self.process_pid);
+        builder.u64(15, self.process_entity_id);
+        builder.name(16, self.process_name);
+        builder.name(17, self.process_executable);
+        builder.text(18, self.process_command_line);
+        builder.u32(19, self.user_id);
+        builder.name(20, self.user_name);
+        builder.name(21, self.systemd_unit);
+        builder.name(22, self.container_id);
+        builder.name(23, self.file_oddities);
+        builder.end_row();
+    }
+}
+
+/// One row per change of the host's network configuration.
+pub static NETWORK_CHANGES: Table = Table {
+    name: "network_changes",
+    event_time: 0,
+    columns: &[
+        Column { name: "event_time", kind: Kind::Time, maker: Maker::Agent },
+        Column { name: "event_action", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "event_source", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "network_change_kind", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "network_interface_name", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "network_change_subject", kind: Kind::Text, maker: Maker::Agent },
+        Column { name: "network_change_before", kind: Kind::Text, maker: Maker::Agent },
+        Column { name: "network_change_after", kind: Kind::Text, maker: Maker::Agent },
+        Column { name: "network_change_notes", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "agent_id", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "host_name", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "boot_id", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "stream", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "sequence", kind: Kind::U64, maker: Maker::Collector },
+        Column { name: "agent_time", kind: Kind::Time, maker: Maker::Collector },
+        Column { name: "collector_time", kind: Kind::Time, maker: Maker::Collector },
+    ],
+};
+
+/// A row of [`NETWORK_CHANGES`]: the columns that the agent makes.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkChangesRow<'a> {
+    /// When it happened.
+    pub event_time: i64,
+    /// added, changed, removed, or seen (first snapshot).
+    pub event_action: &'a str,
+    /// How the agent knows: rtnetlink, nftables, file.
+    pub event_source: &'a str,
+    /// link, address, route, neighbour, rule, resolver, hosts, firewall.
+    pub network_change_kind: &'a str,
+    /// Interface, if it is about one.
+    pub network_interface_name: &'a str,
+    /// What changed: an address, a prefix, a name.
+    pub network_change_subject: &'a str,
+    /// How it was: key=value pairs; empty if added.
+    pub network_change_before: &'a str,
+    /// How it is: key=value pairs; empty if removed.
+    pub network_change_after: &'a str,
+    /// What makes it remarkable: promiscuous, gateway_mac_changed, default_route; space-separated.
+    pub network_change_notes: &'a str,
+}
+
+impl NetworkChangesRow<'_> {
+    /// Appends the row to a builder of [`NETWORK_CHANGES`].
+    pub fn push(&self, builder: &mut TableBuilder) {
+        builder.time(0, self.event_time);
+        builder.name(1, self.event_action);
+        builder.name(2, self.event_source);
+        builder.name(3, self.network_change_kind);
+        builder.name(4, self.network_interface_name);
+        builder.text(5, self.network_change_subject);
+        builder.text(6, self.network_change_before);
+        builder.text(7, self.network_change_after);
+        builder.name(8, self.network_change_notes);
+        builder.end_row();
+    }
+}
+
+/// What a host consists of: a full snapshot a day, and every difference in between.
+pub static INVENTORY: Table = Table {
+    name: "inventory",
+    event_time: 0,
+    columns: &[
+        Column { name: "event_time", kind: Kind::Time, maker: Maker::Agent },
+        Column { name: "event_action", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "event_source", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "inventory_kind", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "inventory_name", kind: Kind::Text, maker: Maker::Agent },
+        Column { name: "inventory_before", kind: Kind::Text, maker: Maker::Agent },
+        Column { name: "inventory_after", kind: Kind::Text, maker: Maker::Agent },
+        Column { name: "agent_id", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "host_name", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "boot_id", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "stream", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "sequence", kind: Kind::U64, maker: Maker::Collector },
+        Column { name: "agent_time", kind: Kind::Time, maker: Maker::Collector },
+        Column { name: "collector_time", kind: Kind::Time, maker: Maker::Collector },
+    ],
+};
+
+/// A row of [`INVENTORY`]: the columns that the agent makes.
+#[derive(Clone, Debug, Default)]
+pub struct InventoryRow<'a> {
+    /// When it happened.
+    pub event_time: i64,
+    /// snapshot, added, changed, removed.
+    pub event_action: &'a str,
+    /// How the agent knows: dpkg, rpm, passwd, systemd, proc, sysctl, bpf, clock.
+    pub event_source: &'a str,
+    /// os, kernel, package, user, group, unit, timer, mount, listening_port, kernel_module, bpf_program, sysctl, clock.
+    pub inventory_kind: &'a str,
+    /// What it is called.
+    pub inventory_name: &'a str,
+    /// How it was: key=value pairs; empty if added.
+    pub inventory_before: &'a str,
+    /// How it is: key=value pairs; empty if removed.
+    pub inventory_after: &'a str,
+}
+
+impl InventoryRow<'_> {
+    /// Appends the row to a builder of [`INVENTORY`].
+    pub fn push(&self, builder: &mut TableBuilder) {
+        builder.time(0, self.event_time);
+        builder.name(1, self.event_action);
+        builder.name(2, self.event_source);
+        builder.name(3, self.inventory_kind);
+        builder.text(4, self.inventory_name);
+        builder.text(5, self.inventory_before);
+        builder.text(6, self.inventory_after);
         builder.end_row();
     }
 }

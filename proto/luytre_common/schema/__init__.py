@@ -8,14 +8,32 @@ line where it is produced. Columns are added, never renamed, retyped or given an
 from __future__ import annotations
 
 from luytre_common.schema.alerts import ALERTS
+from luytre_common.schema.files import FILES
 from luytre_common.schema.health import AGENT_HEALTH, COLLECTOR_HEALTH
 from luytre_common.schema.host import PROCESSES
+from luytre_common.schema.logins import LOGINS
 from luytre_common.schema.model import COMMON, Column, Kind, Maker, Table
 from luytre_common.schema.network import DNS, FLOWS, TLS
+from luytre_common.schema.sockets import SOCKETS
+from luytre_common.schema.state import INVENTORY, NETWORK_CHANGES
 
 #: Every table, by name, in the order in which the documentation shows them.
 TABLES: dict[str, Table] = {
-    table.name: table for table in (FLOWS, DNS, TLS, PROCESSES, AGENT_HEALTH, COLLECTOR_HEALTH, ALERTS)
+    table.name: table
+    for table in (
+        FLOWS,
+        DNS,
+        TLS,
+        PROCESSES,
+        SOCKETS,
+        LOGINS,
+        FILES,
+        NETWORK_CHANGES,
+        INVENTORY,
+        AGENT_HEALTH,
+        COLLECTOR_HEALTH,
+        ALERTS,
+    )
 }
 
 #: The tables whose rows come from agents, over the wire.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from luytre_common.schema.model import Column, Kind, Table
+from luytre_common.schema.owner import PLACE
 
 PROCESSES = Table(
     "processes",
@@ -80,6 +81,45 @@ PROCESSES = Table(
         Column(
             "process_lifetime", Kind.U64, "Creation to exit, microseconds; 0 on exec", codec="T64, ZSTD", example="0"
         ),
+        Column("process_args", Kind.TEXTS, "Arguments, redacted", example="['bash', '-i']"),
+        Column(
+            "process_script",
+            Kind.NAME,
+            "Script that the executable interprets (#!)",
+            example="/usr/local/bin/backup.sh",
+        ),
+        Column(
+            "process_hash_sha256",
+            Kind.NAME,
+            "SHA-256 of the executable; empty if not known yet or too large",
+            example="9f86d081...",
+        ),
+        Column("user_effective_name", Kind.NAME, "Name of the effective user", example="www-data"),
+        Column("process_tty", Kind.NAME, "Controlling terminal", example="pts/0"),
+        Column("process_session_id", Kind.U32, "Session id (setsid)", example="640"),
+        Column(
+            "process_capabilities_gained",
+            Kind.NAME,
+            "Effective capabilities that the parent had not, space-separated",
+            example="cap_net_raw",
+        ),
+        Column("process_set_id", Kind.NAME, "setuid, setgid: bits of the executable that took effect", example=""),
+        Column("process_pid_namespace_id", Kind.U32, "pid namespace (inode)", example="4026531836"),
+        Column("process_mount_namespace_id", Kind.U32, "Mount namespace (inode)", example="4026531841"),
+        Column("process_network_namespace_id", Kind.U32, "Network namespace (inode)", example="4026531840"),
+        *PLACE,
+        Column("container_runtime", Kind.NAME, "docker, containerd, cri-o, podman, lxc, or empty", example="docker"),
+        Column(
+            "process_cpu_time",
+            Kind.U64,
+            "User and system time at exit, microseconds",
+            codec="T64, ZSTD",
+            example="1200",
+        ),
+        Column(
+            "process_io_read_bytes", Kind.U64, "Bytes read from storage, at exit", codec="T64, ZSTD", example="4096"
+        ),
+        Column("process_io_write_bytes", Kind.U64, "Bytes written to storage, at exit", codec="T64, ZSTD", example="0"),
         Column(
             "process_oddities",
             Kind.NAME,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from luytre_common.schema.model import Column, Kind, Maker, Table
+from luytre_common.schema.owner import ATTRIBUTION, PLACE, PROCESS
 
 # Community ID version 1, seed 0 (https://github.com/corelight/community-id-spec): SHA-1 over seed, the ordered
 # addresses, protocol, padding and the ordered ports. IPv4 addresses enter with 4 bytes. ICMP types that have a
@@ -45,7 +46,7 @@ _FLOW_ID = Column(
     example="7723019045110254310",
 )
 
-_ENDPOINTS = (
+ENDPOINTS = (
     Column(
         "source_ip",
         Kind.IP,
@@ -117,7 +118,7 @@ FLOWS = Table(
             "Interface or file where the packets were seen",
             example="eth0",
         ),
-        *_ENDPOINTS,
+        *ENDPOINTS,
         Column(
             "source_mac",
             Kind.NAME,
@@ -239,25 +240,17 @@ FLOWS = Table(
             "Time from SYN to the ACK of the SYN-ACK, microseconds; 0 if not seen",
             example="0",
         ),
+        *PROCESS,
         Column(
-            "process_pid", Kind.U32, "Process that owns the socket on this host", sigma=("ProcessId",), example="812"
+            "process_parent_entity_id",
+            Kind.U64,
+            "Identity of the parent process; 0 if unknown",
+            example="1180591620710001",
         ),
-        Column(
-            "process_entity_id", Kind.U64, "Identity of the process, as in table processes", example="1180591620717411"
-        ),
-        Column("process_name", Kind.NAME, "Command name of the process (comm)", example="dig"),
-        Column("process_executable", Kind.NAME, "Executable of the process", sigma=("Image",), example="/usr/bin/dig"),
-        Column(
-            "process_command_line",
-            Kind.TEXT,
-            "Command line of the process",
-            sigma=("CommandLine",),
-            example="dig example.org",
-        ),
-        Column("user_id", Kind.U32, "Real user id of the process", example="1000"),
-        Column("user_name", Kind.NAME, "Name of the user on this host", sigma=("User",), example="lan"),
-        Column("attribution_method", Kind.NAME, "How the owner is known; empty when it is not", example=""),
-        Column("attribution_confidence", Kind.U8, "How sure the owner is, percent", example="0"),
+        Column("process_parent_name", Kind.NAME, "Command name of the parent", example="bash"),
+        *PLACE,
+        Column("network_namespace_id", Kind.U64, "Cookie of the network namespace; 0 if unknown", example="1"),
+        *ATTRIBUTION,
     ),
     event_time="flow_end",
     order_by=("agent_id", "flow_start"),
@@ -277,7 +270,7 @@ DNS = Table(
     (
         _EVENT_TIME,
         _FLOW_ID,
-        *_ENDPOINTS,
+        *ENDPOINTS,
         Column("dns_id", Kind.U16, "Transaction identifier", example="4711"),
         Column(
             "dns_question_name",
@@ -334,7 +327,7 @@ TLS = Table(
     (
         _EVENT_TIME,
         _FLOW_ID,
-        *_ENDPOINTS,
+        *ENDPOINTS,
         Column(
             "tls_version",
             Kind.NAME,

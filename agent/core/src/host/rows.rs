@@ -205,6 +205,7 @@ impl Rows {
                 _ => 0,
             },
             process_oddities: &oddities,
+            ..ProcessesRow::default()
         }
         .push(builder);
     }
