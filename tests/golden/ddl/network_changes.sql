@@ -1,0 +1,27 @@
+CREATE TABLE IF NOT EXISTS `network_changes`
+(
+    `event_time` DateTime64(6, 'UTC') COMMENT 'When it happened' CODEC(Delta, ZSTD),
+    `event_action` LowCardinality(String) COMMENT 'added, changed, removed, or seen (first snapshot)',
+    `event_source` LowCardinality(String) COMMENT 'How the agent knows: rtnetlink, nftables, file',
+    `network_change_kind` LowCardinality(String) COMMENT 'link, address, route, neighbour, rule, resolver, hosts, firewall',
+    `network_interface_name` LowCardinality(String) COMMENT 'Interface, if it is about one',
+    `network_change_subject` String COMMENT 'What changed: an address, a prefix, a name',
+    `network_change_before` String COMMENT 'How it was: key=value pairs; empty if added',
+    `network_change_after` String COMMENT 'How it is: key=value pairs; empty if removed',
+    `network_change_notes` LowCardinality(String) COMMENT 'What makes it remarkable: promiscuous, gateway_mac_changed, default_route; space-separated',
+    `agent_id` LowCardinality(String) COMMENT 'Identity of the sender: the common name of its certificate',
+    `host_name` LowCardinality(String) COMMENT 'Host name as the agent states it',
+    `boot_id` LowCardinality(String) COMMENT 'One numbering of rows: a UUID, new with every host boot and every new spool',
+    `stream` LowCardinality(String) COMMENT 'Name of the numbering within the boot',
+    `sequence` UInt64 COMMENT 'Number of the row in (agent_id, boot_id, stream), from 0, without gaps' CODEC(Delta, ZSTD),
+    `agent_time` DateTime64(6, 'UTC') COMMENT 'When the agent sealed the batch, by the agent\'s clock' CODEC(Delta, ZSTD),
+    `collector_time` DateTime64(6, 'UTC') COMMENT 'When the collector received the batch, by its clock; the partition is its day' CODEC(Delta, ZSTD),
+    INDEX event_time_range event_time TYPE minmax GRANULARITY 1,
+    PROJECTION last_sequence (SELECT agent_id, boot_id, stream, max(sequence) GROUP BY agent_id, boot_id, stream)
+)
+ENGINE = MergeTree
+PARTITION BY toDate(collector_time)
+ORDER BY (agent_id, event_time)
+TTL toDateTime(collector_time) + toIntervalDay(365)
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
+COMMENT 'One row per change of the host\'s network configuration'
