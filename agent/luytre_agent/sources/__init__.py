@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from luytre_common.settings import at_least, setting
 
@@ -16,6 +17,9 @@ class Config:
     """Where rows come from."""
 
     refresh_seconds: float = setting(10.0, "look for new and vanished interfaces this often", at_least(0.1))
+    state_directory: Path = setting(
+        Path("/var/lib/luytre-agent/state"), "where sources remember positions and snapshots; one agent per folder"
+    )
     packets: packets.Config = setting(packets.Config(), "packets of live interfaces")
     processes: processes.Config = setting(processes.Config(), "process events")
     replay: replay.Config = setting(replay.Config(), "capture files")
