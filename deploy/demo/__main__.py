@@ -44,7 +44,8 @@ def main() -> int:
     parser.add_argument("--capture-file", action="store_true", help="play from a capture file, as without root")
     arguments = parser.parse_args()
     screen = Screen(sys.stdout, arguments.lang, colour=wants_colour(sys.stdout))
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell in the background starts its children deaf to SIGINT
+        signal.signal(number, _interrupt)
     begin = time.monotonic()
     screen.title("Lũy Tre", screen.text("many thin stems, one wall", "nhiều cây mảnh, một bức tường"))
     folder = Path(tempfile.mkdtemp(prefix="luytre-demo-"))
