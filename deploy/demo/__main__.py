@@ -44,7 +44,8 @@ def main() -> int:
     parser.add_argument("--capture-file", action="store_true", help="play from a capture file, as without root")
     arguments = parser.parse_args()
     screen = Screen(sys.stdout, arguments.lang, colour=wants_colour(sys.stdout))
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell in the background starts its children deaf to SIGINT
+        signal.signal(number, _interrupt)
     begin = time.monotonic()
     screen.title("Lũy Tre", screen.text("many thin stems, one wall", "nhiều cây mảnh, một bức tường"))
     folder = Path(tempfile.mkdtemp(prefix="luytre-demo-"))
@@ -63,13 +64,13 @@ def main() -> int:
                 f"{time.monotonic() - begin:.0f} seconds in all", f"tổng cộng {time.monotonic() - begin:.0f} giây"
             )
         )
-    except (NamespaceError, ServiceError, LuytreError, OSError) as error:
+    except (KeyboardInterrupt, NamespaceError, ServiceError, LuytreError, OSError) as error:
+        if _interrupted(error):
+            screen.line()
+            screen.failed(screen.text("interrupted; everything was stopped", "bị ngắt; mọi thứ đã dừng"))
+            return EXIT_FAILURE
         screen.failed(str(error))
         return EXIT_USAGE
-    except KeyboardInterrupt:
-        screen.line()
-        screen.failed(screen.text("interrupted; everything was stopped", "bị ngắt; mọi thứ đã dừng"))
-        return EXIT_FAILURE
     finally:
         _keep_or_remove(screen, folder, remove=arguments.remove)
     return EXIT_OK if good else EXIT_FAILURE
@@ -78,6 +79,15 @@ def main() -> int:
 def _interrupt(number: int, frame: object) -> None:
     del number, frame
     raise KeyboardInterrupt
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: it reaches the services too, and stopping what has ended already may fail."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
 
 
 def _may_go_live(screen: Screen) -> bool:
