@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
-from luytre_common.errors import EXIT_FAILURE, EXIT_OK, LuytreError
+from luytre_common.commandline import guarded
 
 from luytre_agent import __version__
 from luytre_agent.commands import COMMANDS
@@ -42,21 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     top = parser()
     arguments = top.parse_args(argv)
     arguments.parser = top
-    try:
-        code = int(arguments.main(arguments))
-        sys.stdout.flush()
-        return code
-    except LuytreError as error:
-        for line in str(error).splitlines():
-            print(f"luytre-agent: {line}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has enough. Python would complain again when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
-    except KeyboardInterrupt:
-        print("luytre-agent: interrupted", file=sys.stderr)
-        return EXIT_FAILURE
+    return guarded(top.prog, lambda: int(arguments.main(arguments)))
 
 
 if __name__ == "__main__":

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from luytre_common.errors import EXIT_FAILURE, LuytreError
+from luytre_common.commandline import guarded
 
 from luytre_collector import __version__
-from luytre_collector.commands import asking, pki, rules, running
-from luytre_collector.config import DEFAULT_PATH
+from luytre_collector.commands import asking, completion, pki, rules, running
+
+DEFAULT_CONFIG = Path("/etc/luytre/collector.toml")
 
 #: Every group of commands, in the order of `--help`.
-COMMANDS = (running, asking, rules, pki)
+COMMANDS = (running, asking, rules, pki, completion)
 
 _EXAMPLES = """\
 examples:
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
-        "--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help="configuration (default: %(default)s)"
+        "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="configuration (default: %(default)s)"
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for group in COMMANDS:
@@ -52,19 +52,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
-    args = parser().parse_args(arguments)
-    try:
-        code: int = args.run(args)
-    except LuytreError as error:
-        for line in str(error).splitlines():
-            print(f"luytre-collector: {line}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing to say to who has left
-        return EXIT_FAILURE
-    except KeyboardInterrupt:
-        return 130
-    return code
+    top = parser()
+    args = top.parse_args(arguments)
+    args.parser = top
+    return guarded(top.prog, lambda: int(args.run(args)))
 
 
 if __name__ == "__main__":

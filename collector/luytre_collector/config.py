@@ -17,8 +17,6 @@ from luytre_collector.enrich import direction
 from luytre_collector.ingest import quarantine, server
 from luytre_collector.store import choose
 
-DEFAULT_PATH = Path("/etc/luytre/collector.toml")
-
 
 @dataclass(frozen=True)
 class Collector:

@@ -173,7 +173,7 @@ def _general_name(host: str) -> x509.GeneralName:
     except ValueError:
         pass
     if not _DNS.fullmatch(host.lower()):
-        raise UserError(f"{host!r} is neither an IP address nor a DNS name")
+        raise UserError(f"{host!r} is neither an IP address nor a DNS name; give what agents connect to")
     return x509.DNSName(host.lower())
 
 
@@ -183,7 +183,8 @@ def _load_authority(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurve
         certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
         key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
     except OSError as error:
-        raise UserError(f"{error.filename}: {error.strerror}; run: luytre-collector pki init {directory}") from None
+        remedy = f"run: luytre-collector pki init --dir {directory}"
+        raise UserError(f"{error.filename}: {error.strerror}; {remedy}") from None
     except (ValueError, TypeError) as error:
         raise UserError(f"{directory}: authority.pem or authority.key is damaged ({error})") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
@@ -212,14 +213,14 @@ def _make_folder(directory: Path) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{directory}: {error.strerror}") from None
+        raise UserError(f"{directory}: {error.strerror}; give a folder that this user may write") from None
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
+        raise UserError(f"{path}: {error.strerror}; give a folder that this user may write") from None
     with os.fdopen(fd, "wb") as file:
         file.write(data)
         file.flush()

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import tomllib
 import types
 import typing
@@ -65,10 +66,13 @@ def not_empty(value: Any) -> str | None:
     return None if value else "must not be empty"
 
 
+_PORT = re.compile("[0-9]{1,5}")
+
+
 def host_port(value: str) -> str | None:
     """`HOST:PORT`, IPv6 in brackets; port 0 asks the system for a free one."""
     host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+    if not colon or not host or not _PORT.fullmatch(port) or int(port) > 65535:
         return "is not HOST:PORT (IPv6 in brackets: [::1]:7071)"
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
         return "is not HOST:PORT (IPv6 in brackets: [::1]:7071)"
@@ -82,8 +86,12 @@ def read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; give an existing file with --config") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not TOML: not UTF-8 at byte {error.start}; save the file as UTF-8") from None
+    except ValueError as error:  # also numbers of thousands of digits
         raise UserError(f"{path}: not TOML: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path}: not TOML: nested too deeply; flatten it") from None
 
 
 def load(kind: type[T], path: Path) -> T:
@@ -153,11 +161,17 @@ def _convert(hint: Any, value: Any, key: str, faults: list[str]) -> Any:
         return _convert(inner, value, key, faults)
     elif hint is Path:
         if isinstance(value, str):
-            return Path(value)
+            if value and "\0" not in value:
+                return Path(value)
+            faults.append(f"{key}: {_show(value)} cannot be a path: it is empty or has a zero byte")
+            return _BROKEN
     elif hint is float:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
     elif type(value) is hint:
+        if hint is int and not -(2**63) <= value < 2**63:
+            faults.append(f"{key}: {_show(value)} does not fit into 64 bits; give a smaller number")
+            return _BROKEN
         return value
     faults.append(f"{key}: {_show(value)} is not {_type_name(hint)}")
     return _BROKEN

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from luytre_common.commandline import printable
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -77,8 +79,9 @@ class RateLimited:
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        line = f"{when} {record.levelname.lower():7} {record.name}: {record.getMessage()}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = f"{when} {record.levelname.lower():7} {record.name}: {printable(record.getMessage())}"
+        trace = self.formatException(record.exc_info).splitlines() if record.exc_info else []
+        return "\n".join([line, *map(printable, trace)])
 
 
 class _JsonFormatter(logging.Formatter):

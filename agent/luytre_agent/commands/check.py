@@ -17,7 +17,7 @@ from luytre_common.errors import EXIT_FAILURE, EXIT_OK, LuytreError, Unavailable
 from luytre_agent import config, uplink
 from luytre_agent.app import hello, uplink_addresses
 from luytre_agent.certificate import facts
-from luytre_agent.commands.options import add_command, add_config
+from luytre_agent.commands.options import add_command, add_config, seconds
 from luytre_agent.sources import Context, Source, wanted
 from luytre_agent.spool import examine
 
@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
     )
     add_config(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
-    parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="wait so long for the collector")
+    parser.add_argument("--timeout", type=seconds, default=10.0, metavar="SECONDS", help="wait for the collector")
     parser.set_defaults(main=main)
 
 

@@ -26,3 +26,14 @@ def add_config(parser: argparse.ArgumentParser, default: Path | None = DEFAULT_C
     """`--config FILE`."""
     note = f" (default {default})" if default else ""
     parser.add_argument("--config", type=Path, default=default, metavar="FILE", help=f"the configuration{note}")
+
+
+def seconds(text: str) -> float:
+    """An option's value: a number of seconds, not negative, not endless."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value

@@ -11,7 +11,7 @@ from luytre_common.telemetry import configure_logging
 
 from luytre_agent import config
 from luytre_agent.app import Agent
-from luytre_agent.commands.options import add_command, add_config
+from luytre_agent.commands.options import add_command, add_config, seconds
 
 
 def add(commands: Any) -> None:
@@ -23,15 +23,8 @@ def add(commands: Any) -> None:
         "  luytre-agent run --config agent.toml\n  luytre-agent run --config agent.toml --for 60",
     )
     add_config(parser)
-    parser.add_argument("--for", dest="seconds", type=_seconds, metavar="SECONDS", help="end after so long")
+    parser.add_argument("--for", dest="seconds", type=seconds, metavar="SECONDS", help="end after so long")
     parser.set_defaults(main=main)
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
-    return value
 
 
 def main(arguments: argparse.Namespace) -> int:

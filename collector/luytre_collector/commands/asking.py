@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
-from luytre_common.errors import EXIT_OK
-
-from luytre_collector import config as configuration
-from luytre_collector import query
+from luytre_common.errors import EXIT_OK, UserError
 
 
 def ask(args: argparse.Namespace) -> int:
     """Print the answer to one SELECT."""
-    config = configuration.load(args.config)
-    sql = sys.stdin.read() if args.sql == "-" else args.sql
-    sys.stdout.buffer.write(query.run_query(config.store, sql, query.FORMS[args.form], args.utc))
+    from luytre_collector import query
+    from luytre_collector.store import choose
+
+    answer = query.run_query(choose.load(args.config), _sql(args.sql), query.FORMS[args.form], args.utc)
+    sys.stdout.buffer.write(query.visible(answer) if sys.stdout.isatty() else answer)
     sys.stdout.buffer.flush()
     return EXIT_OK
+
+
+def _sql(given: str) -> str:
+    """The statement, from standard input if asked for."""
+    if given == "-" and sys.stdin is None:
+        raise UserError('standard input is closed; give the statement instead of "-"')
+    raw = sys.stdin.buffer.read() if given == "-" else os.fsencode(given)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"the statement is not UTF-8 at byte {error.start}; write other bytes as unhex('ff')") from None
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:

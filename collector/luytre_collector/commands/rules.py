@@ -5,23 +5,25 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import luytre_rules
-
-from luytre_collector.detect import commands as detect
-from luytre_collector.scratch import scratch_store
-
 
 def _paths(args: argparse.Namespace) -> list[Path]:
+    import luytre_rules
+
     return args.paths or [luytre_rules.FOLDER]
 
 
 def list_(args: argparse.Namespace) -> int:
     """Print the rules."""
+    from luytre_collector.detect import commands as detect
+
     return detect.list_rules(_paths(args), json=args.json)
 
 
 def check(args: argparse.Namespace) -> int:
     """Load the rules and run their examples."""
+    from luytre_collector.detect import commands as detect
+    from luytre_collector.scratch import scratch_store
+
     with scratch_store() as make:
         return detect.check_rules(_paths(args), json=args.json, scratch=make)
 

@@ -5,22 +5,21 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
 
-from luytre_common import settings, tls
 from luytre_common.errors import EXIT_OK, EXIT_USAGE
-from luytre_common.telemetry import configure_logging
-
-from luytre_collector import app
-from luytre_collector import config as configuration
-from luytre_collector.detect import rules
-from luytre_collector.store.choose import make_store
 
 
 def run(args: argparse.Namespace) -> int:
     """Run until told to stop."""
+    import asyncio
+
+    from luytre_common.telemetry import configure_logging
+
+    from luytre_collector import app
+    from luytre_collector import config as configuration
+
     config = configuration.load(args.config)
     configure_logging(config.collector.log_level, config.collector.log_form)
     asyncio.run(app.run(config, args.ready_file))
@@ -29,8 +28,15 @@ def run(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> int:
     """Read everything that `run` would read; 0 if it would start."""
+    from luytre_common import tls
+
+    from luytre_collector import config as configuration
+    from luytre_collector import notify
+    from luytre_collector.detect import rules
+
     config = configuration.load(args.config)
     tls.read(config.ingest.tls, "collector")
+    notify.build(config.notify)
     ruleset = rules.load(config.detect.folders)
     for fault in ruleset.faults:
         print(f"rule not loaded: {fault}", file=sys.stderr)
@@ -40,14 +46,19 @@ def check(args: argparse.Namespace) -> int:
 
 def dump(args: argparse.Namespace) -> int:
     """Print the configuration as it takes effect, with every default and its meaning."""
+    from luytre_common import settings
+
+    from luytre_collector import config as configuration
+
     print(settings.dump(configuration.load(args.config)), end="")
     return EXIT_OK
 
 
 def migrate(args: argparse.Namespace) -> int:
     """Bring the tables to the schema of this version; done by `run` as well."""
-    config = configuration.load(args.config)
-    store = make_store(config.store)
+    from luytre_collector.store import choose
+
+    store = choose.make_store(choose.load(args.config))
     store.open()
     try:
         done = store.migrate()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from luytre_common import settings
 from luytre_common.settings import setting
 
-from luytre_collector.store import embedded, readonly, server
+from luytre_collector.store import embedded, readonly, server_config
 from luytre_collector.store.base import Store
 
 
@@ -20,14 +22,31 @@ class Config:
         "embedded", "embedded: in this process; server: a ClickHouse server"
     )
     embedded: embedded.Config = setting(embedded.Config(), "the engine in this process")
-    server: server.Config = setting(server.Config(), "the ClickHouse server")
+    server: server_config.Config = setting(server_config.Config(), "the ClickHouse server")
     people: readonly.Config = setting(readonly.Config(), "queries of people")
+
+
+@dataclass(frozen=True)
+class _Part:
+    store: Config = setting(Config(), "the tables")
+
+
+def load(path: Path) -> Config:
+    """The part `[store]` of a collector's configuration: who only asks need not care about faults in other parts."""
+    tables = settings.read_toml(path)
+    return settings.build(_Part, {name: part for name, part in tables.items() if name == "store"}, path).store
+
+
+def _server(config: Config) -> Store:
+    from luytre_collector.store.server import ServerStore  # its driver is slow to import, and rarely needed
+
+    return ServerStore(config.server, config.people)
 
 
 #: Every store, by the name that `engine` gives.
 STORES: Mapping[str, Callable[[Config], Store]] = {
     "embedded": lambda config: embedded.EmbeddedStore(config.embedded, config.people),
-    "server": lambda config: server.ServerStore(config.server, config.people),
+    "server": _server,
 }
 
 

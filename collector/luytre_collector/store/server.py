@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 from clickhouse_driver import Client, errors
 from luytre_common.errors import UserError
-from luytre_common.settings import at_least, host_port, setting
 
 from luytre_collector.store import columns, migrate, readonly, sql
 from luytre_collector.store.base import StoreError, StoreUnavailableError
@@ -19,28 +18,7 @@ from luytre_collector.store.errors import query_error, store_error
 from luytre_collector.store.pool import Pool
 from luytre_collector.store.render import render
 from luytre_collector.store.rows import prepare, table_named
-
-
-def _hosts(value: list[str]) -> str | None:
-    if not value:
-        return "must name at least one host"
-    return next((f"{one!r} {fault}" for one in value if (fault := host_port(one))), None)
-
-
-@dataclass(frozen=True)
-class Config:
-    """A ClickHouse server, 24.3 or later."""
-
-    hosts: list[str] = setting(["127.0.0.1:9000"], "native protocol, HOST:PORT; the first that answers is used", _hosts)
-    user: str = setting("default", "user; must be allowed to create the databases luytre and luytre_local")
-    password_file: Path | None = setting(None, "file with the password in its first line")
-    tls: bool = setting(False, "encrypt; the port is then usually 9440")
-    authority: Path | None = setting(None, "PEM file of the authority that signed the servers' certificates")
-    certificate: Path | None = setting(None, "PEM file of this collector's certificate, if the servers ask for one")
-    key: Path | None = setting(None, "PEM file of its private key")
-    compression: Literal["none", "lz4", "zstd"] = setting("none", "on the network; lz4 and zstd need extra packages")
-    connect_timeout_s: int = setting(10, "for one host, seconds", at_least(1))
-    timeout_s: int = setting(300, "for one answer, seconds", at_least(1))
+from luytre_collector.store.server_config import Config as Config
 
 
 class ServerStore:

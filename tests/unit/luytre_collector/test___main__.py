@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,9 +40,9 @@ def test_help_has_examples_of_every_group(capsys: pytest.CaptureFixture[str]) ->
         parser().parse_args(["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    for word in ("run", "check", "dump", "migrate", "query", "rules", "pki", "examples:", "exit codes"):
+    for word in ("run", "check", "dump", "migrate", "query", "rules", "pki", "completion", "examples:", "exit codes"):
         assert word in text
-    assert len(COMMANDS) == 4
+    assert len(COMMANDS) == 5
 
 
 @pytest.mark.parametrize(
@@ -121,3 +123,63 @@ def test_pki_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
     code, _, err = run(capsys, "pki", "init", "--dir", str(tmp_path))
     assert code == 2
     assert len(err.splitlines()) == 1
+
+
+def test_query_cares_for_the_store_alone(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "migrate", "--config", str(config))[0] == 0
+    config.write_text(config.read_text().replace("[ingest.tls]", "[detect]\nrules = 7\n[ingest.tls]"))
+    assert run(capsys, "query", "SELECT 1 AS one", "--csv", "--config", str(config))[1] == '"one"\n1\n'
+    config.write_text("[store]\nengine = 'x'\n")
+    code, _, err = run(capsys, "query", "SELECT 1", "--config", str(config))
+    assert (code, err.startswith(f"luytre-collector: {config}: store.engine")) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent", "code", "out", "err"),
+    [
+        ("-", b"SELECT 'tre' AS x", 0, b'{"x":"tre"}\n', b""),
+        ("-", b"SELECT '\xff'", 2, b"", b"the statement is not UTF-8 at byte 8"),
+        (b"SELECT '\xff'", b"", 2, b"", b"the statement is not UTF-8 at byte 8"),
+        ("SELECT throwIf(1, unhex('1b5b33316d'))", b"", 2, b"", b"\\u001b[31m"),
+    ],
+)
+def test_statements_from_outside(
+    config: Path, capsys: pytest.CaptureFixture[str], given: str | bytes, sent: bytes, code: int, out: bytes, err: bytes
+) -> None:
+    assert run(capsys, "migrate", "--config", str(config))[0] == 0
+    command = [sys.executable, "-m", "luytre_collector", "query", given, "--json", "--config", str(config)]
+    done = subprocess.run(command, input=sent, capture_output=True, check=False, timeout=60)  # type: ignore[arg-type]
+    assert (done.returncode, done.stdout) == (code, out), done.stderr
+    assert err in done.stderr
+    assert done.stderr.count(b"\n") == (1 if err else 0)
+
+
+def test_little_is_imported_for_little() -> None:
+    code = (
+        "import sys; from luytre_collector.__main__ import parser; parser(); import luytre_collector.query;"
+        " print([one for one in ('grpc', 'clickhouse_driver', 'hyperscan', 'cryptography') if one in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+def test_check_looks_at_the_channels(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hook = '[[notify.webhook]]\nname = "a"\nurl = "http://127.0.0.1:1/"\n'
+    config.write_text(config.read_text() + hook + hook)
+    code, _, err = run(capsys, "check", "--config", str(config))
+    assert (code, "two channels are called webhook:a" in err) == (2, True)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "completion", shell)
+    assert code == 0
+    for word in ("query", "rules", "issue", "host", "csv"):
+        assert word in out
+
+
+def test_bash_completes(capsys: pytest.CaptureFixture[str]) -> None:
+    script = run(capsys, "completion", "bash")[1]
+    ask = 'COMP_WORDS=(luytre-collector pki issue --ho); COMP_CWORD=3; _luytre_collector; echo "${COMPREPLY[@]}"'
+    done = subprocess.run(["bash", "-c", script + ask], capture_output=True, text=True, check=True)
+    assert done.stdout == "--host\n"

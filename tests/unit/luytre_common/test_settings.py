@@ -111,3 +111,35 @@ def test_dump_is_what_load_reads(tags: list[str], folder: str, ratio: float, nam
 
 def test_dump_explains_each_key() -> None:
     assert settings.dump(Config(address="h:1")).startswith('# where to listen\naddress = "h:1"\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"address = '\xff'", "not UTF-8 at byte 11"),
+        (b"a = " + b"[" * 5000, "nested too deeply"),
+        (b"a = " + b"9" * 5000, "not TOML: "),
+        (b"\xef\xbb\xbfa = 1", "not TOML: "),
+    ],
+)
+def test_what_is_not_toml_is_one_line(tmp_path: Path, text: bytes, said: str) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(text)
+    with pytest.raises(UserError, match=said) as raised:
+        settings.load(Config, path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("port", ["7" * 5000, "٧٠٧١", "-1", "65536", "+1", " 1", ""])
+def test_odd_ports(port: str) -> None:
+    assert host_port(f"host:{port}") is not None
+
+
+def test_paths_and_numbers_that_the_system_cannot_take() -> None:
+    with pytest.raises(ConfigError) as raised:
+        build(address="a:1", folder="a\0b", inner={"size": 2**63})
+    assert len(raised.value.faults) == 2
+    assert "folder" in raised.value.faults[0] + raised.value.faults[1]
+    with pytest.raises(ConfigError, match="cannot be a path"):
+        build(address="a:1", folder="")

@@ -42,3 +42,19 @@ def test_log_lines_go_to_standard_error(form: str, capsys: pytest.CaptureFixture
         assert json.loads(lines[0])["message"] == "đã nối a:1"
     else:
         assert lines[0].endswith("info    luytre.x: đã nối a:1")
+
+
+def test_text_lines_are_safe_to_look_at(capsys: pytest.CaptureFixture[str]) -> None:
+    before = logging.getLogger().handlers[:]
+    try:
+        configure_logging()
+        try:
+            raise ValueError("\x1b[2J\nforged")
+        except ValueError:
+            logging.getLogger("luytre.x").exception("host %s", "a\n2026 info forged\x1b[31m")
+    finally:
+        logging.getLogger().handlers[:] = before
+    shown = capsys.readouterr().err
+    assert "\x1b" not in shown
+    assert shown.splitlines()[0].endswith("luytre.x: host a\\u000a2026 info forged\\u001b[31m")
+    assert not any(line.startswith("2026 info") for line in shown.splitlines())
