@@ -22,6 +22,7 @@ from luytre_common.telemetry import Counters, Sample
 
 from luytre_agent.sources.base import SealedBatch, Source
 from luytre_agent.sources.host import name_files, nftables, rtnetlink
+from luytre_agent.sources.host.files import content, mark
 from luytre_agent.sources.host.netlink import NETLINK_NETFILTER, NETLINK_ROUTE, Dumper, Subscription, in_namespace
 from luytre_agent.sources.host.network_state import NetworkState
 from luytre_agent.sources.rows import Rows
@@ -208,14 +209,14 @@ class Network:
             _log.warning("network: firewall rule sets cannot be read: %s", error)
 
     def _look_at_files(self) -> None:
-        marks = {path: _mark(self._config.root / path) for path in name_files.FILES}
+        marks = {path: mark(self._config.root / path) for path in name_files.FILES}
         changed = {kind for path, (kind, _) in name_files.FILES.items() if marks[path] != self._file_marks.get(path, 0)}
         for kind in sorted(changed):
             things: list[rtnetlink.Thing] = []
             try:
                 for path, (of, read) in name_files.FILES.items():
                     if of == kind and marks[path] is not None:
-                        things += read(_content(self._config.root / path))
+                        things += read(content(self._config.root / path, name_files.MAX_BYTES))
             except OSError as error:
                 self._counters.add("file_failures", label=kind)
                 _log.warning("network: %s", error)
@@ -256,22 +257,6 @@ class Network:
             if one is not None:
                 one.close()
         self._route = self._route_dump = self._filter = self._filter_dump = None
-
-
-def _mark(path: Path) -> object:
-    """What changes when the file does; None if it is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-def _content(path: Path) -> bytes:
-    if not path.is_file():
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    with path.open("rb") as file:
-        return file.read(name_files.MAX_BYTES)
 
 
 def _cause(error: OSError) -> str:
