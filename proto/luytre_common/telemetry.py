@@ -17,6 +17,10 @@ from typing import Literal
 
 from luytre_common.commandline import printable
 
+#: The largest value; more stays at it. Some amounts are as large as the other end likes, and one that no column of a
+#: table can hold would keep the rows of all other counters out.
+MOST = 2**64 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -40,12 +44,12 @@ class Counters:
         """Count `amount` more of `name`."""
         with self._lock:
             key = (name, label)
-            self._values[key] = self._values.get(key, 0) + amount
+            self._values[key] = min(MOST, self._values.get(key, 0) + amount)
 
     def set(self, name: str, value: int, label: str = "") -> None:
         """Set the gauge `name`, or take over a total that somebody else counts (the kernel, the core)."""
         with self._lock:
-            self._values[name, label] = value
+            self._values[name, label] = max(0, min(MOST, value))
 
     def get(self, name: str, label: str = "") -> int:
         """The value now; 0 for what was never counted."""

@@ -22,8 +22,17 @@ def run(args: argparse.Namespace) -> int:
 
     config = configuration.load(args.config)
     configure_logging(config.collector.log_level, config.collector.log_form)
+    _many_descriptors()
     asyncio.run(app.run(config, args.ready_file))
     return EXIT_OK
+
+
+def _many_descriptors() -> None:
+    """As many as the system allows: the usual 1024 are fewer than agents that may connect."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def check(args: argparse.Namespace) -> int:

@@ -82,6 +82,7 @@ class IngestServer:
             *service.OPTIONS,
             ("grpc.so_reuseport", 0),  # two collectors must not share a port without knowing
             ("grpc.max_concurrent_streams", 8),
+            ("grpc.server_handshake_timeout_ms", 20_000),  # who has no certificate holds a descriptor no longer
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import grpc
+from luytre_common.schema import WIRE_TABLES
 from luytre_common.telemetry import Counters
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
@@ -106,7 +107,7 @@ class Session:
 
     async def _accept(self, batch: pb.Batch) -> None:
         size = len(batch.body)
-        self._counters.add("batches_received", label=batch.table if batch.table.isidentifier() else "?")
+        self._counters.add("batches_received", label=batch.table if batch.table in WIRE_TABLES else "?")
         self._counters.add("bytes_received", size)
         if size > _CRC_IN_THREAD_BYTES:
             admitted = await asyncio.to_thread(admit, batch, self.sender, self._now_us())

@@ -183,3 +183,12 @@ def test_bash_completes(capsys: pytest.CaptureFixture[str]) -> None:
     ask = 'COMP_WORDS=(luytre-collector pki issue --ho); COMP_CWORD=3; _luytre_collector; echo "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "-c", script + ask], capture_output=True, text=True, check=True)
     assert done.stdout == "--host\n"
+
+
+def test_as_many_agents_as_the_system_allows() -> None:
+    code = (
+        "import resource as r; from luytre_collector.commands import running; r.setrlimit(r.RLIMIT_NOFILE, (99, 512));"
+        " running._many_descriptors(); print(r.getrlimit(r.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "(512, 512)\n"

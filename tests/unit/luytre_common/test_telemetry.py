@@ -17,6 +17,15 @@ def test_counters_grow_and_gauges_are_set() -> None:
     assert gather([counters]) == [Sample("packets", "dropped", "eth0", 3), Sample("packets", "flows", "", 7)]
 
 
+def test_values_always_fit_into_a_column() -> None:
+    counters = Counters("ingest")
+    for _ in range(3):
+        counters.add("sequence_gap_rows", 2**63)
+    counters.set("clock_skew_ms", -1)
+    counters.set("other", 2**70)
+    assert [sample.value for sample in counters.samples()] == [0, 2**64 - 1, 2**64 - 1]
+
+
 def test_rate_limited_per_key() -> None:
     now = [0.0]
     limited = RateLimited(lambda: now[0], interval_s=10)

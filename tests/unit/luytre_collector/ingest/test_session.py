@@ -111,6 +111,24 @@ async def test_messages_of_a_newer_protocol_are_counted() -> None:
     assert bench.counters.get("unknown_message") == 1
 
 
+async def test_counters_have_no_labels_that_agents_make_up() -> None:
+    bench = Bench()
+    answers = bench.answers(*(message("flows", 1) for _ in range(1)), *(_named(f"made_up_{n}") for n in range(3)))
+    first = asyncio.ensure_future(anext(answers))
+    await settle()
+    bench.submitted[0][1](None)
+    await first
+    await settle()
+    labels = {sample.label for sample in bench.counters.samples() if sample.name == "batches_received"}
+    assert labels == {"flows", "?"}
+
+
+def _named(table: str) -> pb.Batch:
+    made = message("flows", 1)
+    made.table = table
+    return made
+
+
 async def test_a_second_hello_ends_the_stream_after_what_was_read() -> None:
     bench = Bench()
     answers = bench.answers(batch(0), pb.AgentMessage(hello=pb.Hello(protocol=1)))
