@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from luytre_common.commandline import printable
 from luytre_common.schema import Column
 
 from luytre_collector.detect.tree import Node
@@ -23,7 +24,7 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.message}"
+        return printable(f"{self.path}:{self.line}: {self.message}")
 
 
 @dataclass(frozen=True, slots=True)

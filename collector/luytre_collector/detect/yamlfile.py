@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 MAX_BYTES = 1 << 20
+_MAX_DEPTH = 100
 
 
 class YamlError(Exception):
@@ -115,7 +116,11 @@ def read(path: Path) -> list[Document]:
 
 
 def _documents(text: str, path: Path) -> list[Document]:
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:  # far below what makes the parser slow, its time grows with the square of the depth
+            raise YamlError(_line(event.start_mark), f"nested more than {_MAX_DEPTH} deep; flatten it")
         if isinstance(event, yaml.AliasEvent):
             raise YamlError(_line(event.start_mark), f"alias *{event.anchor}; write the value out")
     documents = []

@@ -130,13 +130,19 @@ def test_every_fault_of_a_rule_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"\xff\xfe", b"\0", b"- 1\n", b"[" * 20000, b"a" * (1 << 21), b"? [a]\n: b\n", b"!!python/object:os.system x: y"],
+    [b"\xff\xfe", b"\0", b"- 1\n", b"[" * 20000, b"[" * 200_000, b"a" * (1 << 21), b"? [a]\n: b\n", b"!!python/object:os.system x: y"],
 )
 def test_bytes_that_are_no_rules(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "x.yml").write_bytes(raw)
     rules = load([tmp_path])
     assert len(rules) == 0
     assert rules.faults
+
+
+def test_faults_are_safe_to_look_at(tmp_path: Path) -> None:
+    (tmp_path / "a\n\x1b[31m.yml").write_bytes(b"- 1\n")
+    (fault,) = load([tmp_path]).faults
+    assert str(fault) == f"{tmp_path}/a\\u000a\\u001b[31m.yml:1: a rule is a mapping of keys to values"
 
 
 def test_taken_identities(tmp_path: Path) -> None:
