@@ -177,7 +177,7 @@ def in_namespace(namespace: str, make: Callable[[], Made]) -> Made:
         return make()
     path = Path(namespace) if "/" in namespace else Path("/run/netns") / namespace
     made: list[Made] = []
-    failed: list[BaseException] = []
+    failed: list[Exception] = []
 
     def run() -> None:
         try:
@@ -189,7 +189,7 @@ def in_namespace(namespace: str, make: Callable[[], Made]) -> Made:
             finally:
                 os.close(descriptor)
             made.append(make())
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 # it is raised in the caller's thread
             failed.append(error)
 
     thread = threading.Thread(target=run, name="setns")
