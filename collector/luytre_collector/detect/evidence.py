@@ -34,6 +34,16 @@ CONTEXT: dict[str, tuple[str, ...]] = {
         "process_pid",
         "user_name",
     ),
+    "files": (
+        "event_action",
+        "file_path",
+        "file_previous_path",
+        "file_hash_sha256",
+        "file_mode",
+        "process_executable",
+        "process_command_line",
+        "user_name",
+    ),
 }
 MAX_TEXT = 2048
 _IDENTITY = ("agent_id", "boot_id", "stream", "sequence")

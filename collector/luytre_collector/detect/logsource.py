@@ -17,7 +17,7 @@ from luytre_common.schema import TABLES, Column, Kind, Maker, Table
 class Route:
     """A log source (`None`: the rule must not say this part) and the table it means.
 
-    where: what the log source implies, as (column, text).
+    where: what the log source implies, as (column, text); of several texts of one column, any.
     """
 
     category: str | None
@@ -28,6 +28,7 @@ class Route:
 
 
 _EXEC = (("event_action", "exec"),)
+_FILE_WRITTEN = tuple(("event_action", action) for action in ("created", "modified", "moved"))
 
 ROUTES: tuple[Route, ...] = (
     # what ran
@@ -49,8 +50,13 @@ ROUTES: tuple[Route, ...] = (
     # TLS hellos
     Route("network", None, "tls", "tls"),
     Route(None, "zeek", "ssl", "tls"),
+    # what changed among the files that matter
+    Route("file_event", "linux", None, "files", _FILE_WRITTEN),
+    Route("file_change", "linux", None, "files", (("event_action", "modified"),)),
+    Route("file_rename", "linux", None, "files", (("event_action", "moved"),)),
+    Route("file_delete", "linux", None, "files", (("event_action", "deleted"),)),
     # our own names, for rules that are not meant for others
-    *(Route(None, "luytre", name, name) for name in ("flows", "dns", "tls", "processes")),
+    *(Route(None, "luytre", name, name) for name in ("flows", "dns", "tls", "processes", "files")),
 )
 
 

@@ -190,7 +190,10 @@ def _logsource(document: Document, complain: Any) -> tuple[str | None, list[Node
             document.line_of("logsource"),
         )
         return None, []
-    return found.table, [Text(TABLES[found.table].column(column), How.EXACT, value) for column, value in found.where]
+    implied: dict[str, list[Node]] = {}
+    for column, value in found.where:
+        implied.setdefault(column, []).append(Text(TABLES[found.table].column(column), How.EXACT, value))
+    return found.table, [disj(texts) for texts in implied.values()]
 
 
 def _parse(document: Document, complain: Any) -> SigmaRule | None:

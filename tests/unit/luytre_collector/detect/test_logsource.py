@@ -19,6 +19,13 @@ def test_routes(source: tuple[str | None, str | None, str | None], table: str) -
     assert found.table == table
 
 
+def test_file_events_are_files_that_got_a_new_content() -> None:
+    found = route("file_event", "linux", None)
+    assert found is not None
+    assert found.table == "files"
+    assert {value for _, value in found.where} == {"created", "modified", "moved"}
+
+
 def test_what_no_table_holds() -> None:
     assert route("process_creation", "windows", None) is None
     assert route(None, None, None) is None
