@@ -93,11 +93,11 @@ def read_sysctls(root: Path, names: Sequence[str]) -> dict[str, Facts]:
     """The settings of these names (`net.ipv4.ip_forward`); those that this kernel has not are left out."""
     found: dict[str, Facts] = {}
     for name in names:
-        path = root / "proc/sys" / name.replace(".", "/")
-        if ".." in path.parts:
+        parts = name.split(".")
+        if not all(parts) or "/" in name:
             continue
         try:
-            found[name] = {"value": _line(path)}
+            found[name] = {"value": _line(root.joinpath("proc", "sys", *parts))}
         except OSError:
             continue
     return found
