@@ -5,7 +5,9 @@ A new source is one more `Case` here.
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,10 +17,23 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import zstandard
-from luytre_agent.sources import SOURCES, SealedBatch, Source, packets, processes, replay
+from luytre_agent.sources import (
+    SOURCES,
+    SealedBatch,
+    Source,
+    files,
+    inventory,
+    logins,
+    network,
+    packets,
+    processes,
+    replay,
+)
 from luytre_common.errors import Unavailable
 from luytre_common.schema import WIRE_TABLES
 
+#: A place that does not exist, except while it is busy.
+SOME_FILES = Path(tempfile.gettempdir()) / f"luytre-contract-{os.getpid()}"
 CAPTURE = Path(__file__).parents[1] / "golden/capture/tcp.pcap"
 
 
@@ -29,6 +44,11 @@ def some_packets() -> None:
 
 def some_processes() -> None:
     subprocess.run(["bash", "-c", "for n in {1..5}; do /bin/true; done"], check=True)
+
+
+def some_files() -> None:
+    SOME_FILES.write_text("x")
+    SOME_FILES.unlink()
 
 
 @dataclass(frozen=True)
@@ -42,7 +62,29 @@ class Case:
     tables: frozenset[str] = frozenset({"flows"})
 
 
+#: An authentication log, and the state of who reads it.
+SOME_LOGINS = Path(tempfile.gettempdir()) / f"luytre-contract-logins-{os.getpid()}"
+
+
+def some_logins() -> None:
+    with (SOME_LOGINS / "auth.log").open("a") as log:
+        log.write("2026-11-23T22:11:00Z web-01 sshd[812]: Invalid user admin from 203.0.113.66 port 51514\n" * 5)
+
+
+def make_logins() -> Source:
+    SOME_LOGINS.mkdir(exist_ok=True)
+    log = SOME_LOGINS / "auth.log"
+    log.touch()
+    return logins.Logins(logins.Config(read="files", auth_logs=[log], wtmp=[], btmp=[]), SOME_LOGINS)
+
+
+def broken_logins() -> Source:
+    config = logins.Config(read="journald", journalctl=["/no such program"], wtmp=[], btmp=[])
+    return logins.Logins(config, SOME_LOGINS)
+
+
 CASES = [
+    Case("logins", make_logins, broken_logins, some_logins, frozenset({"logins"})),
     Case(
         "replay",
         lambda: replay.Replay(replay.Config(), CAPTURE),
@@ -55,6 +97,25 @@ CASES = [
         ),
         lambda: packets.Packets(packets.Config(), packets.Interface("none0")),
         some_packets,
+    ),
+    Case(
+        "files",
+        lambda: files.Files(files.Config(defaults=False, homes=False, paths=[str(SOME_FILES)], fold_seconds=0.05)),
+        lambda: files.Files(files.Config(rung="no such rung")),  # type: ignore[arg-type]
+        some_files,
+        frozenset({"files"}),
+    ),
+    Case(
+        "network",
+        lambda: network.Network(network.Config(batch_seconds=0.05)),
+        lambda: network.Network(network.Config(network_namespace="none-such")),
+        tables=frozenset({"network_changes"}),
+    ),
+    Case(
+        "inventory",
+        lambda: inventory.Inventory(inventory.Config(batch_seconds=0.05), Path(tempfile.mkdtemp())),
+        lambda: inventory.Inventory(inventory.Config(root=Path("/none")), Path("/none")),
+        tables=frozenset({"inventory"}),
     ),
     Case(
         "processes",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from luytre_common.settings import at_least, setting
 
-from luytre_agent.sources import packets, processes, replay
+from luytre_agent.sources import files, inventory, network, packets, processes, replay
 from luytre_agent.sources.base import SealedBatch, Source
 
 
@@ -20,8 +20,11 @@ class Config:
     state_directory: Path = setting(
         Path("/var/lib/luytre-agent/state"), "where sources remember positions and snapshots; one agent per folder"
     )
+    files: files.Config = setting(files.Config(), "changes of files that matter")
     packets: packets.Config = setting(packets.Config(), "packets of live interfaces")
     processes: processes.Config = setting(processes.Config(), "process events")
+    network: network.Config = setting(network.Config(), "changes of the network configuration")
+    inventory: inventory.Config = setting(inventory.Config(), "what the host consists of")
     replay: replay.Config = setting(replay.Config(), "capture files")
 
 
@@ -37,8 +40,11 @@ Makers = dict[str, Callable[[], Source]]
 
 #: Every kind of source, and what of it there is now. Asked again and again: interfaces come and go.
 SOURCES: dict[str, Callable[[Config, Context], Makers]] = {
+    "files": lambda config, _: files.build(config.files),
     "packets": lambda config, context: packets.build(config.packets, context.exclude),
     "processes": lambda config, _: processes.build(config.processes),
+    "network": lambda config, _: network.build(config.network),
+    "inventory": lambda config, _: inventory.build(config.inventory, config.state_directory),
     "replay": lambda config, _: replay.build(config.replay),
 }
 
