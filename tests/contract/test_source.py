@@ -5,7 +5,9 @@ A new source is one more `Case` here.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -64,6 +66,7 @@ class Case:
 
 #: An authentication log, and the state of who reads it.
 SOME_LOGINS = Path(tempfile.gettempdir()) / f"luytre-contract-logins-{os.getpid()}"
+atexit.register(shutil.rmtree, SOME_LOGINS, ignore_errors=True)
 
 
 def some_logins() -> None:

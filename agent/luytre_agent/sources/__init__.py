@@ -8,7 +8,7 @@ from pathlib import Path
 
 from luytre_common.settings import at_least, setting
 
-from luytre_agent.sources import files, inventory, network, packets, processes, replay
+from luytre_agent.sources import files, inventory, logins, network, packets, processes, replay
 from luytre_agent.sources.base import SealedBatch, Source
 
 
@@ -21,6 +21,7 @@ class Config:
         Path("/var/lib/luytre-agent/state"), "where sources remember positions and snapshots; one agent per folder"
     )
     files: files.Config = setting(files.Config(), "changes of files that matter")
+    logins: logins.Config = setting(logins.Config(), "logins, sessions, privileges and accounts")
     packets: packets.Config = setting(packets.Config(), "packets of live interfaces")
     processes: processes.Config = setting(processes.Config(), "process events")
     network: network.Config = setting(network.Config(), "changes of the network configuration")
@@ -41,6 +42,7 @@ Makers = dict[str, Callable[[], Source]]
 #: Every kind of source, and what of it there is now. Asked again and again: interfaces come and go.
 SOURCES: dict[str, Callable[[Config, Context], Makers]] = {
     "files": lambda config, _: files.build(config.files),
+    "logins": lambda config, _: logins.build(config.logins, config.state_directory),
     "packets": lambda config, context: packets.build(config.packets, context.exclude),
     "processes": lambda config, _: processes.build(config.processes),
     "network": lambda config, _: network.build(config.network),

@@ -98,6 +98,8 @@ class Logins:
             else:
                 found.append(kind)
         self.rung = "+".join(dict.fromkeys(found))
+        for kind in ("journald", "auth_log", "wtmp", "btmp"):
+            self._counters.set("reading", found.count(kind), kind)
         if not found or (config.read == "journald" and self._journal is None):
             reasons = "; ".join(f"{kind}: {reason}" for kind, reason in self.refused) or "nothing is configured"
             self._release()

@@ -83,6 +83,8 @@ def test_what_a_row_says(host: Host) -> None:
     }  # fmt: skip
     assert {name: row[name] for name in wanted} == wanted
     assert source.rung == "auth_log+wtmp+btmp"
+    counted = counters(source)
+    assert [counted["reading", kind] for kind in ("journald", "auth_log", "wtmp", "btmp")] == [0, 1, 1, 1]
     source.close()
 
 
