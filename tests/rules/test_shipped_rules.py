@@ -72,7 +72,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Embedde
 
 
 def emptied(store: embedded.EmbeddedStore) -> embedded.EmbeddedStore:
-    for table in ("flows", "dns", "tls", "processes"):
+    for table in sorted({rule.table for rule in RULES.events} | {"flows", "dns", "tls", "processes"}):
         store.command(f"TRUNCATE TABLE {table}")
     return store
 
@@ -111,5 +111,5 @@ def test_each_story_alerts_once_and_says_who(rule: CorrelationRule | QueryRule, 
 
 
 def test_examples_use_the_stored_columns() -> None:
-    for name in ("flows", "dns", "tls", "processes"):
+    for name in ("flows", "dns", "tls", "processes", "files", "network_changes", "inventory"):
         assert example_table(name, [{}], NOW_US).schema == stored_schema(TABLES[name])

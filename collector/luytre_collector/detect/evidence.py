@@ -34,6 +34,16 @@ CONTEXT: dict[str, tuple[str, ...]] = {
         "process_pid",
         "user_name",
     ),
+    "network_changes": (
+        "event_action",
+        "network_change_kind",
+        "network_interface_name",
+        "network_change_subject",
+        "network_change_before",
+        "network_change_after",
+        "network_change_notes",
+    ),
+    "inventory": ("event_action", "inventory_kind", "inventory_name", "inventory_before", "inventory_after"),
     "files": (
         "event_action",
         "file_path",

@@ -30,6 +30,9 @@ class Route:
 _EXEC = (("event_action", "exec"),)
 _FILE_WRITTEN = tuple(("event_action", action) for action in ("created", "modified", "moved"))
 
+#: Tables that a rule may name as they are.
+_OWN = ("flows", "dns", "tls", "processes", "sockets", "logins", "files", "network_changes", "inventory")
+
 ROUTES: tuple[Route, ...] = (
     # what ran
     Route("process_creation", "linux", None, "processes", _EXEC),
@@ -56,7 +59,7 @@ ROUTES: tuple[Route, ...] = (
     Route("file_rename", "linux", None, "files", (("event_action", "moved"),)),
     Route("file_delete", "linux", None, "files", (("event_action", "deleted"),)),
     # our own names, for rules that are not meant for others
-    *(Route(None, "luytre", name, name) for name in ("flows", "dns", "tls", "processes", "files")),
+    *(Route(None, "luytre", name, name) for name in _OWN),
 )
 
 

@@ -50,3 +50,10 @@ def test_keywords_leave_out_what_the_collector_stamps() -> None:
     names = {column.name for column in keyword_columns("processes")}
     assert "process_command_line" in names
     assert not names & {"agent_id", "host_name", "process_pid"}
+
+
+def test_our_own_tables_by_their_names() -> None:
+    for name in ("network_changes", "inventory", "flows"):
+        found = route(None, "luytre", name)
+        assert found is not None
+        assert (found.table, found.where) == (name, ())
