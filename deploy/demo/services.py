@@ -204,6 +204,9 @@ directory = {_toml(self.folder / f"spool-{name}")}
 
 [health]
 interval_seconds = 1.0
+
+[sources]
+state_directory = {_toml(self.folder / f"state-{name}")}
 {settings}"""
         )
         return path

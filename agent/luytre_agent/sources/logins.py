@@ -65,6 +65,7 @@ class Logins:
         self._tails: list[tuple[str, Tail]] = []
         self._journal: Journal | None = None
         self._cursor = ""
+        self._polled = False
         self._shape = utmp.layout()
         self._safe: dict[str, Any] | None = None
         #: What is read now, and what is not and why: for `check`.
@@ -113,6 +114,7 @@ class Logins:
             if not self._state.save(self._safe):
                 self._counters.add("state_failures")
             self._safe = None
+        self._polled = True
         deadline = time.monotonic() + timeout_s
         while not self._look() and (left := min(self._rows.wait_s(_LOOK_S), deadline - time.monotonic())) > 0:
             self._wait(left)
@@ -135,7 +137,7 @@ class Logins:
         if not self._tails and self._journal is None:
             return ()
         batches = self._rows.flush()
-        if not self._state.save(self._place()):
+        if self._polled and not self._state.save(self._place()):  # who only looks whether it works has no say in it
             self._counters.add("state_failures")
         self._release()
         return batches

@@ -18,13 +18,15 @@ class StateFile:
         self._written = b""
 
     def open(self) -> dict[str, Any]:
-        """Make the folder if need be, and read what was saved last: empty if nothing was, or if it is not ours.
+        """Read what was saved last: empty if nothing was, or if it is not ours. Writes nothing.
 
-        Unavailable if there is no writing here.
+        Unavailable if there will be no writing here.
         """
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not os.access(self.path.parent, os.W_OK | os.X_OK):
+            folder = next(one for one in self.path.parents if one.exists())
+            if not folder.is_dir():
+                raise NotADirectoryError(20, "Not a directory")
+            if not os.access(folder, os.W_OK | os.X_OK):
                 raise PermissionError(13, "Permission denied")
             saved = self.path.read_bytes()
         except FileNotFoundError:
@@ -46,6 +48,7 @@ class StateFile:
             return True
         fresh = self.path.with_suffix(".new")
         try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)

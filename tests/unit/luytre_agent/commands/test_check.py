@@ -21,6 +21,7 @@ def write_config(folder: Path, identity: tls.Config, port: int, capture: Path = 
     path.write_text(
         f'[tls]\nauthority = "{identity.authority}"\ncertificate = "{identity.certificate}"\nkey = "{identity.key}"\n'
         f'[uplink]\ncollector = "127.0.0.1:{port}"\n[spool]\ndirectory = "{folder / "spool"}"\n'
+        f'[sources]\nstate_directory = "{folder / "state"}"\n'
         f"[sources.packets]\nenabled = false\n[sources.processes]\nenabled = false\n"
         f'[sources.replay]\nfiles = ["{capture}"]\n'
     )

@@ -117,6 +117,17 @@ def test_what_was_not_handed_on_is_read_again_after_a_crash(host: Host) -> None:
     source._release()
 
 
+def test_who_only_looks_moves_nothing(host: Host) -> None:
+    source = host.source()
+    assert rows(source.poll(0.0)) == []
+    source.close()
+    host.write("su: one")
+    host.source().close()
+    source = host.source()
+    assert [row["message"] for row in gather(source, 1)] == ["one"]
+    source.close()
+
+
 def test_hostile_lines_are_data(host: Host) -> None:
     source = host.source()
     host.write(b"sshd[1]: \xff\x1b[2J", b"sshd[1]: " + b"x" * 1_000_000, "su: after", "su: last")
@@ -175,7 +186,7 @@ def test_nothing_to_read_is_unavailable(tmp_path: Path) -> None:
 
 def test_state_that_cannot_be_written_is_counted(host: Host) -> None:
     source = host.source()
-    (host.folder / "state/logins.new").mkdir()
+    (host.folder / "state/logins.new").mkdir(parents=True)
     host.write("su: one")
     gather(source, 1)
     source.poll(0.0)

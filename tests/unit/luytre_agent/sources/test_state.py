@@ -10,6 +10,7 @@ from luytre_common.errors import Unavailable
 def test_what_was_saved_is_read_back(tmp_path: Path) -> None:
     state = StateFile(tmp_path / "state", "logins")
     assert state.open() == {}
+    assert not state.path.parent.exists(), "who only looks leaves nothing behind"
     assert state.save({"position": 7})
     assert state.save({"position": 8})
     assert StateFile(tmp_path / "state", "logins").open() == {"position": 8}
