@@ -171,6 +171,16 @@ def test_lost_messages_are_counted_and_made_good(namespace: str, tmp_path: Path)
 
 
 @pytest.mark.root
+def test_what_cannot_be_asked_for_is_counted_and_asked_for_again(watch: Watch) -> None:
+    watch.source._route_dump.close()  # type: ignore[union-attr]
+    watch.ip("link", "set", "v1", "down")
+    watch.until(network_change_kind="link", event_action="changed")
+    watch.settle()
+    assert watch.count("dump_failures", "route") >= 2
+    watch.ip("link", "set", "v1", "up")
+
+
+@pytest.mark.root
 def test_messages_of_strangers_are_dropped(watch: Watch) -> None:
     port = watch.source._route.port  # type: ignore[union-attr]
 
