@@ -33,6 +33,11 @@ _FILE_WRITTEN = tuple(("event_action", action) for action in ("created", "modifi
 #: Tables that a rule may name as they are.
 _OWN = ("flows", "dns", "tls", "processes", "sockets", "logins", "files", "network_changes", "inventory")
 
+
+def _by(*programs: str) -> tuple[tuple[str, str], ...]:
+    return tuple(("process_name", program) for program in programs)
+
+
 ROUTES: tuple[Route, ...] = (
     # what ran
     Route("process_creation", "linux", None, "processes", _EXEC),
@@ -58,6 +63,12 @@ ROUTES: tuple[Route, ...] = (
     Route("file_change", "linux", None, "files", (("event_action", "modified"),)),
     Route("file_rename", "linux", None, "files", (("event_action", "moved"),)),
     Route("file_delete", "linux", None, "files", (("event_action", "deleted"),)),
+    # who came in: what programs write about logins, sudo, sessions, accounts
+    Route(None, "linux", "sshd", "logins", _by("sshd", "sshd-session", "sshd-auth")),
+    Route(None, "linux", "sudo", "logins", _by("sudo")),
+    Route(None, "linux", "cron", "logins", _by("CRON", "CROND", "cron", "crond", "crontab", "anacron")),
+    Route(None, "linux", "auth", "logins"),
+    Route(None, "linux", "syslog", "logins"),
     # our own names, for rules that are not meant for others
     *(Route(None, "luytre", name, name) for name in _OWN),
 )
@@ -93,9 +104,15 @@ def fields(table: str) -> dict[str, Column]:
     return known
 
 
+#: Tables in which a keyword is looked for in these columns only.
+_KEYWORDS = {"logins": ("message",)}
+
+
 def keyword_columns(table: str) -> tuple[Column, ...]:
-    """Where a keyword is looked for: every text that the agent itself reported."""
+    """Where a keyword is looked for: every text that the agent itself reported; in logs, the line."""
     described: Table = TABLES[table]
+    if names := _KEYWORDS.get(table):
+        return tuple(described.column(name) for name in names)
     return tuple(
         column
         for column in described.own_columns

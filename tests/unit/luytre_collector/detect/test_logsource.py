@@ -26,6 +26,19 @@ def test_file_events_are_files_that_got_a_new_content() -> None:
     assert {value for _, value in found.where} == {"created", "modified", "moved"}
 
 
+@pytest.mark.parametrize("service", ["sshd", "sudo", "auth", "cron", "syslog"])
+def test_logs_about_logins(service: str) -> None:
+    found = route(None, "linux", service)
+    assert found
+    assert found.table == "logins"
+    assert {column for column, _ in found.where} <= {"process_name"}
+    assert ("process_name", service) in found.where or service in ("auth", "syslog")
+
+
+def test_in_logs_a_keyword_is_looked_for_in_the_line() -> None:
+    assert [column.name for column in keyword_columns("logins")] == ["message"]
+
+
 def test_what_no_table_holds() -> None:
     assert route("process_creation", "windows", None) is None
     assert route(None, None, None) is None
