@@ -28,7 +28,7 @@ from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Counters, RateLimited, Sample
 
 from luytre_agent.sources.base import SealedBatch, Source
-from luytre_agent.sources.rows import Rows
+from luytre_agent.sources.rows import Rows, redacted
 from luytre_agent.sources.watch.changes import Change, Changes, Snapshot
 from luytre_agent.sources.watch.fanotify import Fanotify
 from luytre_agent.sources.watch.hint import NO_PIDFD, Did, Hint, Watcher, below, join
@@ -48,6 +48,8 @@ _PASSWD, _GROUP = Path("/etc/passwd"), Path("/etc/group")
 _DRAIN = 64
 #: Events kept while a large file is hashed; then they wait in the kernel, which counts what it drops.
 _BACKLOG = 50_000
+#: Least time between two looks at everything, however often the kernel's queue is full.
+_RESCAN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Files:
         self._backlog: deque[tuple[Hint, Who | None, float]] = deque()
         self._complaints = RateLimited(self._clock, 60.0)
         self._overflowed = False
+        self._next_rescan = 0.0
         self._homes: tuple[str, ...] = ()
         self._plan = self._new_plan()
         self.refused = []
@@ -138,7 +141,9 @@ class Files:
         if self._watcher is None:
             return ()
         wait = self._rows.wait_s(self._changes.wait_s(timeout_s, self._clock()))
-        if not self._backlog and not self._overflowed:
+        if self._overflowed:
+            wait = max(0.0, min(wait, self._next_rescan - self._clock()))
+        if not self._backlog:
             waiting = select.poll()
             waiting.register(self._watcher.fileno(), select.POLLIN)
             waiting.poll(wait * 1000)
@@ -146,7 +151,7 @@ class Files:
             if not self._drain() and not self._backlog:
                 break
             self._work()
-        if self._overflowed:
+        if self._overflowed and self._clock() >= self._next_rescan:
             self._rescan()
         self._changes.due(self._clock())
         return self._rows.take()
@@ -267,6 +272,7 @@ class Files:
 
     def _rescan(self) -> None:
         self._overflowed = False
+        self._next_rescan = self._clock() + _RESCAN_S
         self._counters.add("rescans")
         self._changes.settle_all()
         there = self._adopt("/", None, rescan=True)
@@ -362,7 +368,7 @@ def _who(who: Who) -> dict[str, Any]:
         "process_entity_id": who.entity_id,
         "process_name": who.name,
         "process_executable": who.executable,
-        "process_command_line": who.command_line,
+        "process_command_line": redacted(who.command_line),
         "user_id": who.uid,
         "user_name": who.user,
         "systemd_unit": who.unit,

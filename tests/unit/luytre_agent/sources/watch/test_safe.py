@@ -36,7 +36,7 @@ def test_what_did_not_change_is_not_read_again(tmp_path: Path) -> None:
     file.write_text("x")
     facts = seen(file)
     calls: list[int] = []
-    known = Facts(**{**{name: getattr(facts, name) for name in Facts.__slots__}, "sha256": b"known"})  # type: ignore[attr-defined]
+    known = Facts(**{**{name: getattr(facts, name) for name in Facts.__slots__}, "sha256": b"known"})
     assert look(str(file), LIMIT, known, lambda: calls.append(1)) == known
 
 
