@@ -10,6 +10,8 @@ from calendar import month_abbr
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from luytre_agent.sources.logs.split import LINE_BYTES
+
 #: As in the C locale, which is what a program has that sets none.
 _MONTHS = {name: at for at, name in enumerate(month_abbr) if name}
 _HEADER = re.compile(
@@ -37,8 +39,12 @@ class Entry:
 
 
 def clean(line: bytes) -> str:
-    """The line as text: invalid UTF-8 replaced, control characters escaped, so that nothing in it can act."""
-    return line.decode("utf-8", "replace").translate(_CONTROL)
+    """The line as text of at most `LINE_BYTES`: invalid UTF-8 replaced, control characters escaped, so that nothing in
+    it can act."""
+    text = line.decode("utf-8", "replace").translate(_CONTROL)
+    if len(text) * 4 <= LINE_BYTES:
+        return text
+    return text.encode()[:LINE_BYTES].decode("utf-8", "ignore")
 
 
 def header(line: str, now: float, zone: tzinfo | None = None) -> Entry | None:

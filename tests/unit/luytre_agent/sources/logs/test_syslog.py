@@ -75,3 +75,10 @@ def test_headers(line: str, program: str, pid: int, message: str) -> None:
 def test_text_cannot_act() -> None:
     assert clean(b"a\x1b[2J\x00\x7f\xff\n") == "a\\x1b[2J\\x00\\x7f\ufffd\\x0a"
     assert clean("cây tre\t".encode()) == "cây tre\\x09"
+
+
+def test_text_does_not_grow() -> None:
+    for byte in (b"\0", b"\xff", b"x", "🎋".encode()):
+        text = clean(byte * 8192)
+        assert 8188 <= len(text.encode()) <= 8192
+        assert not text.endswith("\ufffd") or byte == b"\xff"
