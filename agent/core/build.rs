@@ -7,20 +7,24 @@ use std::{env, fs};
 
 fn main() {
     let sources = Path::new("../luytre_agent/ebpf");
-    let object = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("processes.bpf.o");
+    let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", sources.display());
     println!("cargo::rerun-if-env-changed=CLANG");
-    let missing = compile(sources, &object).err().unwrap_or_default();
-    if !missing.is_empty() {
-        println!("cargo::warning=no eBPF object in this build: {missing}");
-        fs::write(&object, []).expect("OUT_DIR is writable");
+    let mut missing = String::new();
+    for name in ["processes", "sockets"] {
+        let object = folder.join(format!("{name}.bpf.o"));
+        if let Err(reason) = compile(&sources.join(format!("{name}.bpf.c")), &object) {
+            println!("cargo::warning=no eBPF object in this build: {reason}");
+            fs::write(&object, []).expect("OUT_DIR is writable");
+            missing = reason;
+        }
     }
     println!("cargo::rustc-env=LUYTRE_EBPF_MISSING={missing}");
 }
 
 /// The reason if the tools are missing; a program that does not compile ends the build.
-fn compile(sources: &Path, object: &Path) -> Result<(), String> {
+fn compile(program: &Path, object: &Path) -> Result<(), String> {
     let clang = env::var("CLANG").unwrap_or_else(|_| "clang".into());
     if Command::new(&clang).arg("--version").output().is_err() {
         return Err("clang was missing when it was built".into());
@@ -42,8 +46,7 @@ fn compile(sources: &Path, object: &Path) -> Result<(), String> {
         }
     }
 
-    let program = sources.join("processes.bpf.c");
-    let built = Command::new(&clang).args(common).arg("-c").arg(&program).arg("-o").arg(object).output();
+    let built = Command::new(&clang).args(common).arg("-c").arg(program).arg("-o").arg(object).output();
     let built = built.unwrap_or_else(|error| panic!("{clang}: {error}"));
     assert!(built.status.success(), "{}:\n{}", program.display(), String::from_utf8_lossy(&built.stderr));
     Ok(())

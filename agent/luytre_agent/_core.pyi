@@ -6,8 +6,10 @@ from typing import Any, Self, final
 __all__ = [
     "FileReplay",
     "LiveCapture",
+    "Owners",
     "ProcessEvents",
     "Sealed",
+    "SocketEvents",
     "TableBuilder",
     "read_only_count",
     "to_json_lines",
@@ -48,7 +50,7 @@ class LiveCapture:
     """Packets of one interface through the decoders and the flow table.
 
     By default in the caller's network namespace and with nothing left out. OSError if the ring cannot be opened,
-    ValueError for a setting out of range.
+    ValueError for a setting out of range. `owners` is asked for the process of each flow.
     """
 
     def __new__(
@@ -65,6 +67,7 @@ class LiveCapture:
         max_flows: int = 65_536,
         batch_rows: int = 10_000,
         batch_seconds: float = 1.0,
+        owners: Owners | None = None,
     ) -> Self: ...
     def poll(self, timeout_s: float) -> list[Sealed]: ...
     def counters(self) -> dict[str, int]:
@@ -123,10 +126,53 @@ class ProcessEvents:
     """exec and exit events from the kernel. `rung` is "ebpf" or "cn_proc". OSError or ValueError if it cannot start."""
 
     def __new__(
-        cls, rung: str, *, batch_rows: int = 5_000, batch_seconds: float = 0.5, ring_bytes: int = 8_388_608
+        cls,
+        rung: str,
+        *,
+        batch_rows: int = 5_000,
+        batch_seconds: float = 0.5,
+        ring_bytes: int = 8_388_608,
+        owners: Owners | None = None,
     ) -> Self: ...
     def poll(self, timeout_s: float) -> list[Sealed]: ...
     def counters(self) -> dict[str, int]: ...
+    def close(self) -> list[Sealed]: ...
+
+@final
+class Owners:
+    """Who owns which end of a conversation: one for the whole agent, given to all who learn of owners or ask for them.
+
+    `most`: ends that are kept at a time.
+    """
+
+    def __new__(cls, most: int = 131_072) -> Self: ...
+    @property
+    def known(self) -> int:
+        """Ends that are known now."""
+
+@final
+class SocketEvents:
+    """Socket events from the kernel, which also fill `owners`. `rung` is "ebpf". OSError or ValueError if it cannot
+    start."""
+
+    def __new__(
+        cls,
+        rung: str,
+        owners: Owners,
+        *,
+        batch_rows: int = 5_000,
+        batch_seconds: float = 0.5,
+        ring_bytes: int = 4_194_304,
+    ) -> Self: ...
+    def poll(self, timeout_s: float) -> list[Sealed]: ...
+    def counters(self) -> dict[str, int]:
+        """By name. connect, accept, listen, bind, close, seed: rows. owner_changed: sockets handed on to another
+        process. owner_unknown, program_unknown: rows without owner, and without what it runs. lost, malformed: records
+        that found no room in the ring, or made no sense. flows_attributed, flows_unattributed, flows_doubtful: rows of
+        flows with an owner, with none known, and with two that could be meant, so that none is said. ends_evicted:
+        forgotten for want of room; ends_known: now.
+        """
+
     def close(self) -> list[Sealed]: ...
 
 def to_json_lines(batch: Sealed, first_sequence: int = 0) -> bytes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from luytre_common.settings import at_least, setting
 
-from luytre_agent.sources import files, inventory, logins, network, packets, processes, replay
+from luytre_agent import _core
+from luytre_agent.sources import files, inventory, logins, network, packets, processes, replay, sockets
 from luytre_agent.sources.base import SealedBatch, Source
 
 
@@ -26,25 +27,34 @@ class Config:
     processes: processes.Config = setting(processes.Config(), "process events")
     network: network.Config = setting(network.Config(), "changes of the network configuration")
     inventory: inventory.Config = setting(inventory.Config(), "what the host consists of")
+    sockets: sockets.Config = setting(sockets.Config(), "socket events, and the process of every flow")
     replay: replay.Config = setting(replay.Config(), "capture files")
 
 
 @dataclass(frozen=True)
 class Context:
-    """What sources must know of the rest: the addresses and ports of our own uplink, which nobody wants to see."""
+    """What sources must know of the rest: the addresses and ports of our own uplink, which nobody wants to see; and whose
+    sockets are, which one source learns and others ask."""
 
     exclude: tuple[tuple[str, int], ...] = ()
+    owners: _core.Owners = field(default_factory=_core.Owners)
 
 
 #: Makers of sources, by an identity that stays the same as long as the source is the same thing.
 Makers = dict[str, Callable[[], Source]]
 
+
+def _asked(config: Config, context: Context) -> _core.Owners | None:
+    return context.owners if config.sockets.enabled else None
+
+
 #: Every kind of source, and what of it there is now. Asked again and again: interfaces come and go.
 SOURCES: dict[str, Callable[[Config, Context], Makers]] = {
     "files": lambda config, _: files.build(config.files),
     "logins": lambda config, _: logins.build(config.logins, config.state_directory),
-    "packets": lambda config, context: packets.build(config.packets, context.exclude),
-    "processes": lambda config, _: processes.build(config.processes),
+    "packets": lambda config, context: packets.build(config.packets, context.exclude, owners=_asked(config, context)),
+    "processes": lambda config, context: processes.build(config.processes, context.owners),
+    "sockets": lambda config, context: sockets.build(config.sockets, context.owners),
     "network": lambda config, _: network.build(config.network),
     "inventory": lambda config, _: inventory.build(config.inventory, config.state_directory),
     "replay": lambda config, _: replay.build(config.replay),

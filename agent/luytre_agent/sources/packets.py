@@ -43,13 +43,20 @@ class Config:
 
 
 class Packets:
-    """The packets of one interface. `exclude` are addresses and ports of our own uplink."""
+    """The packets of one interface. `exclude` are addresses and ports of our own uplink; `owners` know whose a flow is."""
 
-    def __init__(self, config: Config, interface: Interface, exclude: Sequence[tuple[str, int]] = ()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        interface: Interface,
+        exclude: Sequence[tuple[str, int]] = (),
+        owners: _core.Owners | None = None,
+    ) -> None:
         self.name = f"packets:{label(interface)}"
         self._config = config
         self._interface = interface
         self._exclude = list(exclude)
+        self._owners = owners
         self._capture: _core.LiveCapture | None = None
         self._last: dict[str, int] = {}
 
@@ -69,6 +76,7 @@ class Packets:
                 max_flows=config.max_flows,
                 batch_rows=config.batch_rows,
                 batch_seconds=config.batch_seconds,
+                owners=self._owners,
             )
         except OSError as error:
             raise Unavailable(str(error), _remedy(error)) from None
@@ -119,15 +127,18 @@ def _remedy(error: OSError) -> str:
 
 
 def build(
-    config: Config, exclude: Sequence[tuple[str, int]], list_up: Callable[[], dict[str, int]] = interfaces_up
+    config: Config,
+    exclude: Sequence[tuple[str, int]],
+    list_up: Callable[[], dict[str, int]] = interfaces_up,
+    owners: _core.Owners | None = None,
 ) -> dict[str, Callable[[], Source]]:
     """What to capture now, by identity: an interface that was made anew under an old name is another one."""
     if not config.enabled:
         return {}
     wanted = [Interface(name) for name in config.interfaces if name != AUTO] + config.interface
-    makers = {f"packets:{label(one)}": partial(Packets, config, one, exclude) for one in wanted}
+    makers = {f"packets:{label(one)}": partial(Packets, config, one, exclude, owners) for one in wanted}
     if AUTO in config.interfaces:
         for name, index in list_up().items():
             if f"packets:{name}" not in makers:
-                makers[f"packets:{name}#{index}"] = partial(Packets, config, Interface(name), exclude)
+                makers[f"packets:{name}#{index}"] = partial(Packets, config, Interface(name), exclude, owners)
     return dict(makers)

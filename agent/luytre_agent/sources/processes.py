@@ -41,8 +41,9 @@ class Processes:
 
     name = "processes"
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, owners: _core.Owners | None = None) -> None:
         self._config = config
+        self._owners = owners
         self._events: _core.ProcessEvents | None = None
         self._last: dict[str, int] = {}
         #: The rung that answered; empty before `open`.
@@ -61,6 +62,7 @@ class Processes:
                     batch_rows=config.batch_rows,
                     batch_seconds=config.batch_seconds,
                     ring_bytes=config.ring_bytes,
+                    owners=self._owners,
                 )
             except (OSError, ValueError) as error:
                 self.refused.append((rung, str(error)))
@@ -109,6 +111,6 @@ def _remedy(refused: Sequence[tuple[str, str]]) -> str:
     return "; ".join(remedies) or "set [sources.processes] enabled = false to go without"
 
 
-def build(config: Config) -> dict[str, Callable[[], Source]]:
+def build(config: Config, owners: _core.Owners | None = None) -> dict[str, Callable[[], Source]]:
     """The source, if it is wanted."""
-    return {"processes": partial(Processes, config)} if config.enabled else {}
+    return {"processes": partial(Processes, config, owners)} if config.enabled else {}

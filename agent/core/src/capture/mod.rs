@@ -10,6 +10,7 @@ mod pcap;
 mod pcapng;
 pub mod ring;
 mod socket;
+pub(crate) use socket::enter;
 
 pub use error::{CaptureError, Fault};
 pub use file::{FileReader, count};

@@ -7,6 +7,7 @@ mod apps;
 mod dns;
 mod ends;
 mod hello;
+pub mod join;
 mod output;
 mod protocol;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use crate::decode::{Undecoded, decode};
 use crate::flow::{self, FlowTable, Reason};
 use apps::Apps;
 use output::Output;
+pub(crate) use output::transport;
 
 /// How often packets make the engine look for metadata that waited too long, microseconds.
 const LOOK_INTERVAL: u64 = 1_000_000;
@@ -79,6 +81,11 @@ impl Engine {
             self.looked = frame.time;
             self.apps.advance(frame.time, &mut self.output);
         }
+    }
+
+    /// From now on rows of flows say whose they are.
+    pub fn join(&mut self, join: join::Join) {
+        self.output.join = Some(join);
     }
 
     /// Moves the time on when there are no packets. Microseconds since 1970-01-01 UTC.

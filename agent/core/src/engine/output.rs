@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use super::dns::Seen;
 use super::hello;
+use super::join::Join;
 use super::protocol::Notes;
 use crate::columns::{Sealed, TableBuilder};
 use crate::flow::{Flow, Reason};
@@ -19,6 +20,7 @@ pub struct Output {
     /// Filled anew for each row.
     answers: Vec<String>,
     ttls: Vec<u32>,
+    pub join: Option<Join>,
     pub sealed: Vec<Sealed>,
 }
 
@@ -46,6 +48,7 @@ impl Output {
             tls: Counted::new(&schema::TLS),
             answers: Vec::new(),
             ttls: Vec::new(),
+            join: None,
             sealed: Vec::new(),
         }
     }
@@ -55,7 +58,9 @@ impl Output {
         let [source, destination] = &flow.sides;
         let mut macs = [[0; 17]; 2];
         let [source_mac, destination_mac] = &mut macs;
-        let row = FlowsRow {
+        let found = self.join.as_mut().and_then(|join| join.find(flow));
+        let process = found.as_ref().and_then(|found| found.process.as_deref());
+        let mut row = FlowsRow {
             flow_id: flow.id,
             flow_start: flow.start,
             flow_end: flow.last,
@@ -82,8 +87,26 @@ impl Output {
             connection_history: flow.history.as_str(),
             flow_end_reason: reason.name(),
             tcp_handshake_rtt: flow.handshake_rtt,
+            network_namespace_id: self.join.as_ref().map_or(0, |join| join.namespace.cookie),
             ..FlowsRow::default()
         };
+        if let Some(found) = &found {
+            row.process_pid = found.owner.pid;
+            row.process_entity_id = found.owner.entity;
+            row.process_name = &found.owner.name;
+            row.user_id = found.owner.user_id;
+            row.user_name = &found.owner.user_name;
+            row.systemd_unit = &found.owner.unit;
+            row.container_id = &found.owner.container;
+            row.attribution_method = found.owner.method;
+            row.attribution_confidence = found.confidence;
+        }
+        if let Some(process) = process {
+            row.process_executable = &process.program.image.executable;
+            row.process_command_line = &process.program.image.command_line;
+            row.process_parent_entity_id = process.parent.entity;
+            row.process_parent_name = process.parent.program.as_ref().map_or("", |program| &program.name);
+        }
         row.push(&mut self.flows.builder);
         self.sealed.extend(pushed(&mut self.flows, self.batch_rows));
     }

@@ -17,12 +17,12 @@ use super::wait::Edge;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/processes.bpf.o"));
 /// Why the object is empty.
-const MISSING: &str = env!("LUYTRE_EBPF_MISSING");
+pub(super) const MISSING: &str = env!("LUYTRE_EBPF_MISSING");
 const PROGRAMS: [(&str, &str); 3] =
     [("on_fork", "sched_process_fork"), ("on_exec", "sched_process_exec"), ("on_exit", "sched_process_exit")];
-const BTF: &str = "/sys/kernel/btf/vmlinux";
+pub(super) const BTF: &str = "/sys/kernel/btf/vmlinux";
 /// include/linux/proc_ns.h: PROC_PID_INIT_INO.
-const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+pub(super) const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 /// The reader is woken when so much waits, or a quarter of a smaller ring.
 const WAKE_BYTES: u32 = 65_536;
 
@@ -140,14 +140,14 @@ fn complete(mut record: Record, procfs: &Procfs) -> Event {
 }
 
 /// Kernels before 5.11 count maps against RLIMIT_MEMLOCK. Where this is refused, loading says why.
-fn raise_memory_lock() {
+pub(super) fn raise_memory_lock() {
     let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the limit is ours.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
 }
 
 /// One line: what was tried, then each cause once; the verifier's log is cut to its last line.
-fn failed(what: &str, error: &(dyn Error + 'static)) -> io::Error {
+pub(super) fn failed(what: &str, error: &(dyn Error + 'static)) -> io::Error {
     let (mut text, mut kind) = (what.to_owned(), io::ErrorKind::Other);
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -176,7 +176,7 @@ fn one_line(message: &str) -> String {
     }
 }
 
-fn refuse(kind: io::ErrorKind, reason: String) -> io::Error {
+pub(super) fn refuse(kind: io::ErrorKind, reason: String) -> io::Error {
     io::Error::new(kind, reason)
 }
 

@@ -7,20 +7,25 @@ mod cn_message;
 mod cn_proc;
 mod ebpf;
 mod event;
+pub mod namespace;
+pub mod owners;
 mod procfs;
 mod record;
 mod rows;
+pub mod sockets;
 mod table;
 mod users;
 mod wait;
 
 use std::fs;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::columns::{Sealed, TableBuilder};
 use crate::schema::PROCESSES;
 use clock::Clock;
+use owners::Owners;
 use procfs::Procfs;
 use rows::Rows;
 use table::Limits;
@@ -82,7 +87,7 @@ pub struct ProcessEvents {
 
 impl ProcessEvents {
     /// Attaches to the kernel, then learns what runs already. Errors are one line for people.
-    pub fn open(rung: Rung, settings: Settings) -> io::Result<Self> {
+    pub fn open(rung: Rung, settings: Settings, owners: Option<Arc<Owners>>) -> io::Result<Self> {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
         let (procfs, mut users) = (Procfs::new("/proc"), Users::new("/etc/passwd"));
         users.refresh();
@@ -91,6 +96,7 @@ impl ProcessEvents {
             Rung::CnProc => Kernel::Connector(cn_proc::Connector::open(settings.ring_bytes)?),
         };
         let mut rows = Rows::new(rung.name(), boot_id, procfs, users, Clock::new()?, Limits::default());
+        rows.table().owners = owners;
         rows.seed();
         let builder = TableBuilder::new(&PROCESSES);
         Ok(Self { kernel, rows, builder, settings, begun: None, refreshed: Instant::now() })

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use sha1::{Digest, Sha1};
 
 use super::event::{Identity, Image};
+use super::owners::Owners;
 
 /// How long a process stays known after its end, nanoseconds: late events may still speak of it.
 const REMEMBER_NS: u64 = 10_000_000_000;
@@ -71,6 +72,8 @@ pub struct Table {
     bytes: usize,
     generation: u64,
     evicted: u64,
+    /// Told of every process.
+    pub owners: Option<Arc<Owners>>,
 }
 
 impl Table {
@@ -83,6 +86,7 @@ impl Table {
             bytes: 0,
             generation: 0,
             evicted: 0,
+            owners: None,
         }
     }
 
@@ -104,6 +108,9 @@ impl Table {
 
     /// Adds a process, in place of an earlier one of the same pid.
     pub fn insert(&mut self, pid: u32, process: Process) {
+        if let Some(owners) = &self.owners {
+            owners.learn(&process);
+        }
         self.generation += 1;
         self.bytes += size(&process);
         let slot = Slot { process, generation: self.generation, used: false };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pyo3::exceptions::PyValueError;
@@ -11,10 +12,13 @@ use pyo3::prelude::*;
 use super::batch::{Sealed, to_python};
 use super::microseconds;
 use super::shared::{Counting, Shared};
+use super::sockets::Owners;
 use crate::capture::{Ring, RingOptions, Statistics};
 use crate::columns;
+use crate::engine::join::Join;
 use crate::engine::{Config, Engine};
 use crate::flow;
+use crate::host::namespace::Namespace;
 
 /// Packets of one interface through the decoders and the flow table.
 #[pyclass(frozen, module = "luytre_agent._core")]
@@ -26,7 +30,7 @@ impl LiveCapture {
     #[pyo3(signature = (
         interface, *, network_namespace="".to_owned(), exclude=Vec::new(), ring_bytes=33_554_432, snap_length=2048,
         promiscuous=false, inactive_timeout_s=60.0, active_timeout_s=300.0, max_flows=65_536, batch_rows=10_000,
-        batch_seconds=1.0,
+        batch_seconds=1.0, owners=None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
@@ -42,6 +46,7 @@ impl LiveCapture {
         max_flows: usize,
         batch_rows: usize,
         batch_seconds: f64,
+        owners: Option<Py<Owners>>,
     ) -> PyResult<Self> {
         let flow = flow::Config {
             inactive_timeout: microseconds("inactive_timeout_s", inactive_timeout_s)?,
@@ -52,6 +57,8 @@ impl LiveCapture {
         };
         let batch_age = Duration::from_micros(microseconds("batch_seconds", batch_seconds)?.unsigned_abs());
         let exclude = exclude.into_iter().map(endpoint).collect::<PyResult<_>>()?;
+        let owners = owners.map(|owners| owners.get().0.clone());
+        let namespace = if owners.is_some() { Some(Namespace::open(&network_namespace)?) } else { None };
         let options = RingOptions {
             interface: interface.clone(),
             network_namespace,
@@ -61,8 +68,11 @@ impl LiveCapture {
             promiscuous,
         };
         let ring = py.detach(|| Ring::open(&options)).map_err(refused)?;
-        let engine = Engine::new(Config { flow, interface, batch_rows });
-        let live = Live { ring: Some(ring), engine, batch_age, oldest: None, statistics: Statistics::default() };
+        let mut engine = Engine::new(Config { flow, interface, batch_rows });
+        if let Some((owners, namespace)) = owners.clone().zip(namespace) {
+            engine.join(Join { owners, namespace });
+        }
+        let live = Live { ring: Some(ring), engine, owners, batch_age, oldest: None, statistics: Statistics::default() };
         Ok(Self(Shared::new(live)))
     }
 
@@ -89,6 +99,7 @@ struct Live {
     /// Until it is closed.
     ring: Option<Ring>,
     engine: Engine,
+    owners: Option<Arc<crate::host::owners::Owners>>,
     batch_age: Duration,
     /// Since when rows wait for their batch to become full.
     oldest: Option<Instant>,
@@ -124,6 +135,10 @@ impl Live {
             // What waits in the ring was captured: it counts. An interface that is gone has nothing left to say.
             let _ = ring.poll(0, |frame| self.engine.frame(frame));
             self.statistics = ring.statistics().unwrap_or(self.statistics);
+        }
+        // The last sockets may not have been told of yet.
+        if let Some(owners) = &self.owners {
+            owners.settle(Duration::from_millis(400));
         }
         self.engine.close()
     }

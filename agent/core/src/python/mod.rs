@@ -6,6 +6,7 @@ mod processes;
 mod replay;
 mod rows;
 mod shared;
+mod sockets;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -22,6 +23,8 @@ mod _core {
     use super::replay::{FileReplay, read_only_count};
     #[pymodule_export]
     use super::rows::TableBuilder;
+    #[pymodule_export]
+    use super::sockets::{Owners, SocketEvents};
 }
 
 /// Seconds of a setting as microseconds. ValueError, naming the setting, if they are not positive or beyond a year.

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 
 use super::batch::{Sealed, to_python};
 use super::microseconds;
+use super::sockets::Owners;
 use super::shared::{Counting, Shared};
 use crate::host::{ProcessEvents as Core, Rung, Settings, Totals};
 
@@ -18,8 +19,16 @@ pub struct ProcessEvents(Shared<Worker>);
 #[pymethods]
 impl ProcessEvents {
     #[new]
-    #[pyo3(signature = (rung, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=8_388_608))]
-    fn new(py: Python<'_>, rung: &str, batch_rows: usize, batch_seconds: f64, ring_bytes: usize) -> PyResult<Self> {
+    #[pyo3(signature = (rung, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=8_388_608, owners=None))]
+    fn new(
+        py: Python<'_>,
+        rung: &str,
+        batch_rows: usize,
+        batch_seconds: f64,
+        ring_bytes: usize,
+        owners: Option<Py<Owners>>,
+    ) -> PyResult<Self> {
+        let owners = owners.map(|owners| owners.get().0.clone());
         let Some(rung) = Rung::by_name(rung) else {
             return Err(PyValueError::new_err(format!("there is no rung {rung}; give ebpf or cn_proc")));
         };
@@ -27,7 +36,7 @@ impl ProcessEvents {
             return Err(PyValueError::new_err("batch_rows is 0; give at least 1"));
         }
         let batch_age = Duration::from_micros(microseconds("batch_seconds", batch_seconds)?.unsigned_abs());
-        let core = py.detach(|| Core::open(rung, Settings { batch_rows, batch_age, ring_bytes }))?;
+        let core = py.detach(|| Core::open(rung, Settings { batch_rows, batch_age, ring_bytes }, owners))?;
         Ok(Self(Shared::new(Worker { core: Some(core), last: Totals::default() })))
     }
 

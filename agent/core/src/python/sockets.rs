@@ -1,0 +1,97 @@
+//! Socket events, as Python sees them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use super::batch::{Sealed, to_python};
+use super::microseconds;
+use super::shared::{Counting, Shared};
+use crate::host::sockets::{Rung, SocketEvents as Core};
+use crate::host::{Settings, Totals, owners};
+
+/// Who owns which end of a conversation: one for the whole agent, given to all who learn of owners or ask for them.
+#[pyclass(frozen, module = "luytre_agent._core")]
+pub struct Owners(pub Arc<owners::Owners>);
+
+#[pymethods]
+impl Owners {
+    #[new]
+    #[pyo3(signature = (most=131_072))]
+    fn new(most: usize) -> Self {
+        Self(Arc::new(owners::Owners::new(most)))
+    }
+
+    /// Ends that are known now.
+    #[getter]
+    fn known(&self) -> usize {
+        self.0.known()
+    }
+}
+
+/// Socket events from the kernel, which also fill `owners`. `rung` is "ebpf". OSError or ValueError if it cannot start.
+#[pyclass(frozen, module = "luytre_agent._core")]
+pub struct SocketEvents(Shared<Worker>);
+
+#[pymethods]
+impl SocketEvents {
+    #[new]
+    #[pyo3(signature = (rung, owners, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=4_194_304))]
+    fn new(
+        py: Python<'_>,
+        rung: &str,
+        owners: Py<Owners>,
+        batch_rows: usize,
+        batch_seconds: f64,
+        ring_bytes: usize,
+    ) -> PyResult<Self> {
+        let Some(rung) = Rung::by_name(rung) else {
+            return Err(PyValueError::new_err(format!("there is no rung {rung}; give ebpf")));
+        };
+        if batch_rows == 0 {
+            return Err(PyValueError::new_err("batch_rows is 0; give at least 1"));
+        }
+        let batch_age = Duration::from_micros(microseconds("batch_seconds", batch_seconds)?.unsigned_abs());
+        let owners = owners.get().0.clone();
+        let core = py.detach(|| Core::open(rung, Settings { batch_rows, batch_age, ring_bytes }, owners))?;
+        Ok(Self(Shared::new(Worker { core: Some(core), last: Totals::default() })))
+    }
+
+    /// Works for at most about `timeout_s`; the batches that became full or due. None after `close`.
+    fn poll(&self, py: Python<'_>, timeout_s: f64) -> PyResult<Vec<Sealed>> {
+        let timeout = Duration::try_from_secs_f64(timeout_s)
+            .map_err(|error| PyValueError::new_err(format!("timeout_s: {error}")))?;
+        let batches = self.0.work(py, |worker| worker.core.as_mut().map_or(Ok(Vec::new()), |core| core.poll(timeout)));
+        Ok(to_python(batches?))
+    }
+
+    fn counters(&self) -> BTreeMap<String, u64> {
+        self.0.counters()
+    }
+
+    /// Detaches from the kernel; the last batches.
+    fn close(&self, py: Python<'_>) -> Vec<Sealed> {
+        to_python(self.0.work(py, |worker| {
+            let Some(core) = worker.core.take() else { return Vec::new() };
+            let (batches, totals) = core.close();
+            worker.last = totals;
+            batches
+        }))
+    }
+}
+
+/// The core until it is closed, and then its last counters.
+struct Worker {
+    core: Option<Core>,
+    last: Totals,
+}
+
+impl Counting for Worker {
+    fn counters(&self) -> BTreeMap<String, u64> {
+        let totals = self.core.as_ref().map_or_else(|| self.last.clone(), Core::counters);
+        totals.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+    }
+}

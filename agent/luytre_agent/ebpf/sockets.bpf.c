@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Who owns a socket. The owner is kept in the socket itself (SK_STORAGE, cloned from listener to connection), written
+ * where the kernel runs for the process: when it makes the socket, connects, sends and receives. When a connection is
+ * established or closed the kernel often runs for somebody else, so there the owner is only read.
+ *
+ * cgroup hooks at the root of cgroup v2, and BTF tracepoints. Kernel >= 6.3 for sock_send_length and sock_recv_length.
+ */
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "socket_record.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define TCP 6
+#define UDP 17
+/* include/net/tcp_states.h */
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
+#define TCP_CLOSE 7
+#define TCP_LISTEN 10
+#define SOCK_DONE 2 /* include/net/sock.h: bit 1 of sk_flags, the peer has sent a FIN */
+/* After so many changes of hands a socket counts as shared, and its owner stays. */
+#define MOST_CHANGES 2
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct task_struct {
+	__u64 start_boottime;
+	struct task_struct *group_leader;
+};
+
+struct net {
+	__u64 net_cookie;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+	} in6_u;
+};
+
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	unsigned long sk_flags;
+	__u16 sk_protocol;
+};
+
+struct inet_sock {
+	struct sock sk;
+	__be16 inet_sport;
+};
+
+struct tcp_sock {
+	__u64 bytes_received;
+	__u64 bytes_sent;
+	__u64 bytes_retrans;
+	__u32 srtt_us;
+};
+
+#pragma clang attribute pop
+
+/* Set by the loader: the reader is woken when about this many bytes wait. */
+const volatile __u32 wake_bytes = 65536;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} RING SEC(".maps");
+
+/* Records that found no room in the ring. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} LOST SEC(".maps");
+
+enum role { UNKNOWN, ACTIVE, PASSIVE, LISTENER };
+
+struct owner {
+	__u64 start, cgroup, since;
+	__u32 pid, uid;
+	char comm[16];
+	__u8 role, told, used, changes, tentative, reserved[3];
+	/* UDP: what was told, because the endpoints cannot be read when the socket is released. */
+	__u16 local_port, remote_port;
+	__u32 padding;
+	__u8 local[16], remote[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct owner);
+} OWNERS SEC(".maps");
+
+struct peer {
+	__u64 cookie;
+	__u32 address[4];
+	__u32 port;
+	__u32 reserved;
+};
+
+/* Peers that unconnected UDP sockets were told to have; forgetting one only tells of it again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct peer);
+	__type(value, __u8);
+} PEERS SEC(".maps");
+
+static __always_inline void submit(struct socket_record *record)
+{
+	__u64 waiting = bpf_ringbuf_query(&RING, BPF_RB_AVAIL_DATA);
+	__u64 step = wake_bytes ? wake_bytes : 1;
+	__u64 flags = waiting / step != (waiting + sizeof(*record)) / step ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+
+	if (bpf_ringbuf_output(&RING, record, sizeof(*record), flags)) {
+		__u32 key = 0;
+		__u64 *lost = bpf_map_lookup_elem(&LOST, &key);
+		if (lost)
+			*lost += 1;
+	}
+}
+
+static __always_inline void take_hold(struct owner *owner)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	owner->pid = bpf_get_current_pid_tgid() >> 32;
+	owner->uid = bpf_get_current_uid_gid();
+	owner->start = BPF_CORE_READ(task, group_leader, start_boottime);
+	owner->cgroup = bpf_get_current_cgroup_id();
+	owner->tentative = 0;
+	/* The command name of the thread, as everybody shows it. */
+	bpf_get_current_comm(owner->comm, sizeof(owner->comm));
+}
+
+static __always_inline void describe(struct socket_record *r, struct owner *owner)
+{
+	r->time = bpf_ktime_get_boot_ns();
+	r->since = owner->since ? owner->since : r->time;
+	r->start = owner->start;
+	r->cgroup = owner->cgroup;
+	r->pid = owner->pid;
+	r->uid = owner->uid;
+	__builtin_memcpy(r->comm, owner->comm, sizeof(r->comm));
+	if (owner->role == PASSIVE)
+		r->flags |= LT_PASSIVE;
+	if (owner->tentative)
+		r->flags |= LT_TENTATIVE;
+	if (owner->used)
+		r->flags |= LT_USED;
+	if (owner->changes > MOST_CHANGES)
+		r->flags |= LT_SHARED;
+	if (owner->changes)
+		r->flags |= LT_HANDED;
+}
+
+static __always_inline void mapped(__u8 *address, __u32 four)
+{
+	__builtin_memset(address, 0, 10);
+	address[10] = address[11] = 0xff;
+	__builtin_memcpy(address + 12, &four, 4);
+}
+
+static __always_inline void keep(struct owner *owner, struct socket_record *r)
+{
+	owner->local_port = r->local_port;
+	owner->remote_port = r->remote_port;
+	__builtin_memcpy(owner->local, r->local, sizeof(r->local));
+	__builtin_memcpy(owner->remote, r->remote, sizeof(r->remote));
+}
+
+static __always_inline void tell(struct sock *sk, struct owner *owner, __u32 kind, __u32 flags)
+{
+	struct socket_record r = {.kind = kind, .flags = flags};
+
+	describe(&r, owner);
+	r.cookie = bpf_get_socket_cookie(sk);
+	r.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie);
+	r.protocol = BPF_CORE_READ(sk, sk_protocol);
+	/* At close skc_num is already 0 for ephemeral ports. */
+	r.local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+	r.remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
+		mapped(r.local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+		mapped(r.remote, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	} else {
+		BPF_CORE_READ_INTO(&r.local, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&r.remote, sk, __sk_common.skc_v6_daddr);
+	}
+	if (kind == LT_CLOSE && r.protocol == TCP && !(flags & LT_LISTENER)) {
+		struct tcp_sock *tcp = (struct tcp_sock *)sk;
+		r.sent = BPF_CORE_READ(tcp, bytes_sent) - BPF_CORE_READ(tcp, bytes_retrans);
+		r.received = BPF_CORE_READ(tcp, bytes_received);
+		r.fin = r.received && BPF_CORE_READ(sk, sk_flags) & SOCK_DONE;
+		r.rtt = BPF_CORE_READ(tcp, srtt_us) >> 3;
+	}
+	if (r.protocol == UDP)
+		keep(owner, &r);
+	submit(&r);
+}
+
+static __always_inline int ours(__u32 family, __u32 protocol)
+{
+	return (family == AF_INET || family == AF_INET6) && (protocol == TCP || protocol == UDP);
+}
+
+SEC("cgroup/sock_create")
+int on_create(struct bpf_sock *sk)
+{
+	if (ours(sk->family, sk->protocol)) {
+		struct owner *owner = bpf_sk_storage_get(&OWNERS, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		if (owner)
+			take_hold(owner);
+	}
+	return 1;
+}
+
+static __always_inline struct owner *user(struct bpf_sock_addr *context)
+{
+	struct bpf_sock *sk = context->sk;
+	struct owner *owner;
+
+	if (!sk || !ours(context->family, context->protocol))
+		return 0;
+	owner = bpf_sk_storage_get(&OWNERS, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (owner && (!owner->used || owner->pid != bpf_get_current_pid_tgid() >> 32)) {
+		if (owner->used && owner->changes <= MOST_CHANGES)
+			owner->changes++;
+		if (owner->changes <= MOST_CHANGES)
+			take_hold(owner);
+		owner->used = 1;
+	}
+	return owner;
+}
+
+static __always_inline int connecting(struct bpf_sock_addr *context)
+{
+	struct owner *owner = user(context);
+
+	if (owner) {
+		owner->since = bpf_ktime_get_boot_ns();
+		owner->told = 0;
+	}
+	return 1;
+}
+
+SEC("cgroup/connect4")
+int on_connect4(struct bpf_sock_addr *context)
+{
+	return connecting(context);
+}
+
+SEC("cgroup/connect6")
+int on_connect6(struct bpf_sock_addr *context)
+{
+	return connecting(context);
+}
+
+static __always_inline int sending(struct bpf_sock_addr *context, int six)
+{
+	struct owner *owner = user(context);
+	struct bpf_sock *sk = context->sk;
+	struct peer peer = {};
+	__u8 one = 1;
+	struct socket_record r = {.kind = LT_CONNECT, .flags = LT_UNCONNECTED};
+
+	/* A server that answers: its port is known already. */
+	if (!owner || !sk || owner->told == 2)
+		return 1;
+	peer.cookie = bpf_get_socket_cookie(context);
+	peer.port = context->user_port;
+	if (six) {
+		peer.address[0] = context->user_ip6[0];
+		peer.address[1] = context->user_ip6[1];
+		peer.address[2] = context->user_ip6[2];
+		peer.address[3] = context->user_ip6[3];
+	} else {
+		mapped((__u8 *)peer.address, context->user_ip4);
+	}
+	if (bpf_map_update_elem(&PEERS, &peer, &one, BPF_NOEXIST))
+		return 1;
+	owner->told = 1;
+	owner->role = ACTIVE;
+	if (!owner->since)
+		owner->since = bpf_ktime_get_boot_ns();
+	describe(&r, owner);
+	r.cookie = peer.cookie;
+	r.netns = bpf_get_netns_cookie(context);
+	r.protocol = UDP;
+	r.local_port = sk->src_port;
+	r.remote_port = bpf_ntohs(peer.port);
+	__builtin_memcpy(r.remote, peer.address, sizeof(r.remote));
+	if (six) {
+		__u32 local[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
+		__builtin_memcpy(r.local, local, sizeof(r.local));
+	} else {
+		mapped(r.local, sk->src_ip4);
+	}
+	keep(owner, &r);
+	submit(&r);
+	return 1;
+}
+
+SEC("cgroup/sendmsg4")
+int on_sendmsg4(struct bpf_sock_addr *context)
+{
+	return sending(context, 0);
+}
+
+SEC("cgroup/sendmsg6")
+int on_sendmsg6(struct bpf_sock_addr *context)
+{
+	return sending(context, 1);
+}
+
+/* TCP tells its end by its state. */
+SEC("cgroup/sock_release")
+int on_release(struct bpf_sock *sk)
+{
+	struct socket_record r = {.kind = LT_CLOSE};
+	struct owner *owner;
+
+	if (sk->protocol != UDP || !ours(sk->family, sk->protocol))
+		return 1;
+	owner = bpf_sk_storage_get(&OWNERS, sk, 0, 0);
+	if (!owner || !owner->told)
+		return 1;
+	if (owner->told == 2)
+		r.flags = LT_LISTENER;
+	describe(&r, owner);
+	r.cookie = bpf_get_socket_cookie(sk);
+	r.netns = bpf_get_netns_cookie(sk);
+	r.protocol = UDP;
+	r.local_port = owner->local_port;
+	r.remote_port = owner->remote_port;
+	__builtin_memcpy(r.local, owner->local, sizeof(r.local));
+	__builtin_memcpy(r.remote, owner->remote, sizeof(r.remote));
+	submit(&r);
+	return 1;
+}
+
+static __always_inline int used(struct sock *sk, int received)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 protocol;
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	struct owner *owner;
+	int before, changed = 0, peer;
+
+	if (family != AF_INET && family != AF_INET6)
+		return 0;
+	protocol = BPF_CORE_READ(sk, sk_protocol);
+	if (!ours(family, protocol))
+		return 0;
+	owner = bpf_sk_storage_get(&OWNERS, sk, 0, 0);
+	before = owner != 0;
+	if (!owner)
+		owner = bpf_sk_storage_get(&OWNERS, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!owner)
+		return 0;
+	if (owner->pid != pid || !owner->used || owner->tentative) {
+		int fresh = !owner->used || owner->tentative;
+
+		changed = owner->pid != pid;
+		if (!fresh && owner->changes > MOST_CHANGES)
+			return 0;
+		if (!fresh)
+			owner->changes++;
+		if (owner->changes <= MOST_CHANGES)
+			take_hold(owner);
+		owner->used = 1;
+	}
+	if (owner->told) {
+		if (changed)
+			tell(sk, owner, LT_OWNER, 0);
+		return 0;
+	}
+	peer = BPF_CORE_READ(sk, __sk_common.skc_dport) != 0;
+	if (protocol == TCP) {
+		if (!peer || (before && owner->role == UNKNOWN))
+			return 0;
+		owner->told = 1;
+		tell(sk, owner, owner->role == PASSIVE ? LT_ACCEPT : owner->role == ACTIVE ? LT_CONNECT : LT_SEED, 0);
+	} else if (peer) {
+		owner->told = 1;
+		owner->role = ACTIVE;
+		tell(sk, owner, LT_CONNECT, 0);
+	} else if (received) {
+		owner->told = 2;
+		owner->role = LISTENER;
+		tell(sk, owner, LT_BIND, 0);
+	}
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(on_send, struct sock *sk)
+{
+	return used(sk, 0);
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(on_receive, struct sock *sk)
+{
+	return used(sk, 1);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state, struct sock *sk, int before, int now)
+{
+	struct owner *owner;
+
+	if (BPF_CORE_READ(sk, sk_protocol) != TCP)
+		return 0;
+	if (now != TCP_SYN_SENT && now != TCP_ESTABLISHED && now != TCP_LISTEN && now != TCP_CLOSE)
+		return 0;
+	owner = bpf_sk_storage_get(&OWNERS, sk, 0, now == TCP_LISTEN ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	if (!owner)
+		return 0;
+	if (now == TCP_SYN_SENT) {
+		owner->role = ACTIVE;
+	} else if (now == TCP_LISTEN) {
+		take_hold(owner);
+		owner->used = 1;
+		owner->changes = 0;
+		owner->role = LISTENER;
+		owner->since = bpf_ktime_get_boot_ns();
+		owner->told = 1;
+		tell(sk, owner, LT_LISTEN, 0);
+	} else if (now == TCP_ESTABLISHED && before == TCP_SYN_SENT) {
+		owner->told = 1;
+		tell(sk, owner, LT_CONNECT, 0);
+	} else if (now == TCP_ESTABLISHED && owner->role == LISTENER) {
+		owner->role = PASSIVE;
+		owner->told = 0;
+		owner->used = 0;
+		owner->changes = 0;
+		owner->tentative = 1;
+		owner->since = bpf_ktime_get_boot_ns();
+		tell(sk, owner, LT_ACCEPT, 0);
+	} else if (now == TCP_CLOSE && before == TCP_LISTEN) {
+		tell(sk, owner, LT_CLOSE, LT_LISTENER);
+	} else if (now == TCP_CLOSE && (owner->role == ACTIVE || owner->role == PASSIVE || owner->told)) {
+		tell(sk, owner, LT_CLOSE, owner->told ? 0 : LT_UNTOLD);
+	}
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
