@@ -25,7 +25,7 @@
 #define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
 #define TCP_LISTEN 10
-#define SOCK_DONE 2 /* include/net/sock.h: bit 1 of sk_flags, the peer has sent a FIN */
+#define SOCK_DONE 2 /* include/net/sock.h: bit 1 of skc_flags, the peer has sent a FIN */
 /* After so many changes of hands a socket counts as shared, and its owner stays. */
 #define MOST_CHANGES 2
 
@@ -56,6 +56,7 @@ struct sock_common {
 	__be16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;
+	unsigned long skc_flags;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -63,7 +64,6 @@ struct sock_common {
 
 struct sock {
 	struct sock_common __sk_common;
-	unsigned long sk_flags;
 	__u16 sk_protocol;
 };
 
@@ -217,7 +217,7 @@ static __always_inline void tell(struct sock *sk, struct owner *owner, __u32 kin
 		struct tcp_sock *tcp = (struct tcp_sock *)sk;
 		r.sent = BPF_CORE_READ(tcp, bytes_sent) - BPF_CORE_READ(tcp, bytes_retrans);
 		r.received = BPF_CORE_READ(tcp, bytes_received);
-		r.fin = r.received && BPF_CORE_READ(sk, sk_flags) & SOCK_DONE;
+		r.fin = r.received && BPF_CORE_READ(sk, __sk_common.skc_flags) & SOCK_DONE;
 		r.rtt = BPF_CORE_READ(tcp, srtt_us) >> 3;
 	}
 	if (r.protocol == UDP)

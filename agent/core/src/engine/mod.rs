@@ -97,6 +97,7 @@ impl Engine {
 
     /// The batches that became full.
     pub fn full_batches(&mut self) -> Vec<Sealed> {
+        self.output.push_waiting(false);
         std::mem::take(&mut self.output.sealed)
     }
 
@@ -116,6 +117,7 @@ impl Engine {
         let Self { table, apps, output, .. } = self;
         apps.close(output);
         table.close(&mut |flow, reason| output.flow(flow, reason));
+        output.push_waiting(true);
         self.all_batches()
     }
 

@@ -1,5 +1,6 @@
 //! The rows that leave the engine.
 
+use std::collections::VecDeque;
 use std::sync::LazyLock;
 
 use super::dns::Seen;
@@ -9,6 +10,9 @@ use super::protocol::Notes;
 use crate::columns::{Sealed, TableBuilder};
 use crate::flow::{Flow, Reason};
 use crate::schema::{self, DnsRow, FlowsRow, TlsRow};
+
+/// Flows that may wait for their owners.
+const MOST_WAITING: usize = 16_384;
 
 /// One builder for each table, and the batches that became full.
 pub struct Output {
@@ -21,6 +25,7 @@ pub struct Output {
     answers: Vec<String>,
     ttls: Vec<u32>,
     pub join: Option<Join>,
+    waiting: VecDeque<(Flow, Reason)>,
     pub sealed: Vec<Sealed>,
 }
 
@@ -49,12 +54,34 @@ impl Output {
             answers: Vec::new(),
             ttls: Vec::new(),
             join: None,
+            waiting: VecDeque::new(),
             sealed: Vec::new(),
         }
     }
 
-    /// The row of a flow, or of a part of it.
+    /// The row of a flow, or of a part of it. It waits until its owner must have been told of.
     pub fn flow(&mut self, flow: &Flow, reason: Reason) {
+        if self.join.as_ref().is_none_or(|join| join.owners.heard(flow.last)) {
+            return self.flow_row(flow, reason);
+        }
+        self.waiting.push_back((flow.clone(), reason));
+        if self.waiting.len() > MOST_WAITING {
+            self.push_waiting(true);
+        }
+    }
+
+    /// The rows of flows that waited for their owners; with `all`, whether those were told of or not.
+    pub fn push_waiting(&mut self, all: bool) {
+        while let Some((flow, _)) = self.waiting.front() {
+            if !all && self.join.as_ref().is_some_and(|join| !join.owners.heard(flow.last)) {
+                break;
+            }
+            let Some((flow, reason)) = self.waiting.pop_front() else { break };
+            self.flow_row(&flow, reason);
+        }
+    }
+
+    fn flow_row(&mut self, flow: &Flow, reason: Reason) {
         let [source, destination] = &flow.sides;
         let mut macs = [[0; 17]; 2];
         let [source_mac, destination_mac] = &mut macs;

@@ -4,7 +4,7 @@
 //! flow, for ports are used again. Where two processes could be meant, none is named, and `doubtful` counts it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
@@ -16,7 +16,7 @@ const REMEMBER_US: i64 = 150_000_000;
 /// Events and packets are stamped by different clock reads.
 const SLACK_US: i64 = 5_000;
 /// Sockets that may have one and the same end at different times.
-const MOST_SLOTS: usize = 8;
+const MOST_SLOTS: usize = 64;
 const ANY_IPV4: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
 const ANY: [u8; 16] = [0; 16];
 /// The kernel still tells it.
@@ -112,6 +112,8 @@ pub struct Owners {
     programs: Mutex<Programs>,
     feeding: AtomicBool,
     rounds: AtomicU64,
+    /// All that the kernel told until then was taken in, microseconds.
+    heard: AtomicI64,
 }
 
 impl Default for Owners {
@@ -129,6 +131,7 @@ impl Owners {
             programs: Mutex::default(),
             feeding: AtomicBool::new(false),
             rounds: AtomicU64::new(0),
+            heard: AtomicI64::new(0),
         }
     }
 
@@ -195,8 +198,14 @@ impl Owners {
         self.feeding.store(on, Ordering::Release);
     }
 
-    /// Says that everything that the kernel had told was taken in.
-    pub fn drained(&self) {
+    /// Whether all was taken in that the kernel told until `time`, or nobody will.
+    pub fn heard(&self, time: i64) -> bool {
+        self.heard.load(Ordering::Acquire) >= time || !self.feeding.load(Ordering::Acquire)
+    }
+
+    /// Says that everything that the kernel had told until `time` was taken in.
+    pub fn drained(&self, time: i64) {
+        self.heard.store(time, Ordering::Release);
         self.rounds.fetch_add(1, Ordering::Release);
     }
 
@@ -337,27 +346,17 @@ impl Ends {
 
     /// Of the sockets that had the end one after the other, the one that had it during the flow.
     fn slot(&self, end: &End, flow: &Question) -> Answer {
-        let mut best: Option<(&Slot, i64)> = None;
-        for slot in self.slots.get(end).into_iter().flatten() {
-            let distance = (slot.from - flow.last).max(flow.first - slot.until).max(0);
-            if distance > SLACK_US {
-                continue;
-            }
-            best = match best {
-                Some((known, other)) if other == distance => {
-                    if known.owner.entity != slot.owner.entity {
-                        return Answer::Doubt;
-                    }
-                    Some((known, other))
-                }
-                Some((known, other)) if other < distance => Some((known, other)),
-                _ => Some((slot, distance)),
-            };
+        // How long socket and flow were there together; below 0: how far they are apart.
+        let together = |slot: &Slot| slot.until.min(flow.last) - slot.from.max(flow.first);
+        let slots = self.slots.get(end).map_or(&[][..], Vec::as_slice);
+        let near = || slots.iter().filter(|slot| together(slot) >= -SLACK_US);
+        let Some(best) = near().max_by_key(|slot| together(slot)) else { return Answer::Nobody };
+        let longest = together(best);
+        let other = |slot: &&Slot| slot.owner.entity != best.owner.entity;
+        if near().filter(other).any(|slot| together(slot) >= 0 && 2 * together(slot) >= longest) {
+            return Answer::Doubt;
         }
-        match best {
-            Some((slot, _)) if slot.confidence > 0 => Answer::One(slot.owner.clone(), slot.confidence),
-            _ => Answer::Nobody,
-        }
+        if best.confidence == 0 { Answer::Nobody } else { Answer::One(best.owner.clone(), best.confidence) }
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::owners::Owners;
 use super::{Settings, Totals};
@@ -102,6 +102,7 @@ impl SocketEvents {
 
     /// Takes in what waits in the kernel.
     fn drain(&mut self, batches: &mut Vec<Sealed>) {
+        let begun = wall_clock();
         while let Some(record) = self.ring.receive() {
             self.rows.own(&record);
             if rows::makes_row(&record) {
@@ -111,7 +112,7 @@ impl SocketEvents {
                 self.push_due(Duration::ZERO, batches);
             }
         }
-        self.owners.drained();
+        self.owners.drained(begun);
     }
 
     fn push_due(&mut self, patience: Duration, batches: &mut Vec<Sealed>) {
@@ -162,6 +163,12 @@ impl SocketEvents {
         self.cut(&mut batches);
         (batches, self.counters())
     }
+}
+
+/// Microseconds since 1970-01-01 UTC, the clock by which the kernel stamps packets.
+fn wall_clock() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 impl Drop for SocketEvents {
