@@ -72,27 +72,27 @@ class Watch:
                 interface, network_namespace=namespace, ring_bytes=8 << 20, owners=self.owners
             )
         self.rows: dict[str, list[Row]] = defaultdict(list)
-        self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=item) for item in self.sources.items()]
-        for thread in self._threads:
+        self._running = set(self.sources)
+        self._threads = {name: threading.Thread(target=self._run, args=(name,)) for name in self.sources}
+        for thread in self._threads.values():
             thread.start()
 
-    def _run(self, name: str, source: Any) -> None:
-        while not self._stopping.is_set():
-            self._take(name, source.poll(0.2))
+    def _run(self, name: str) -> None:
+        while name in self._running:
+            self._take(name, self.sources[name].poll(0.2))
 
     def _take(self, name: str, batches: list[_core.Sealed]) -> None:
         for batch in batches:
             self.rows[name] += map(json.loads, _core.to_json_lines(batch).splitlines())
 
     def stop(self) -> None:
-        """Close all; captures first, so that the open flows are cut."""
+        """Close all; captures first, for their last flows ask whose they are."""
         time.sleep(0.3)
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-        for name in ("sockets", "red", "blue", "red-lo", "blue-lo", "processes"):
-            self._take(name, self.sources[name].close())
+        for name in reversed(self.sources):
+            if name in self._running:
+                self._running.discard(name)
+                self._threads[name].join()
+                self._take(name, self.sources[name].close())
 
 
 @contextmanager
@@ -103,8 +103,7 @@ def watching(rung: str) -> Iterator[tuple[Watch, Pair]]:
         try:
             yield watch, ends
         finally:
-            if not watch._stopping.is_set():
-                watch.stop()
+            watch.stop()
 
 
 def run(case: str, count: int, rung: str = "ebpf") -> tuple[Score, Watch]:

@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import zstandard
+from luytre_agent import _core
 from luytre_agent.sources import (
     SOURCES,
     SealedBatch,
@@ -30,6 +31,7 @@ from luytre_agent.sources import (
     packets,
     processes,
     replay,
+    sockets,
 )
 from luytre_common.errors import Unavailable
 from luytre_common.schema import WIRE_TABLES
@@ -126,6 +128,13 @@ CASES = [
         lambda: processes.Processes(processes.Config(rung="no such rung")),  # type: ignore[arg-type]
         some_processes,
         frozenset({"processes"}),
+    ),
+    Case(
+        "sockets",
+        lambda: sockets.Sockets(sockets.Config(), _core.Owners()),
+        lambda: sockets.Sockets(sockets.Config(rung="no such rung"), _core.Owners()),  # type: ignore[arg-type]
+        some_packets,
+        frozenset({"sockets"}),
     ),
 ]
 
