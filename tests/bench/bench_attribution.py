@@ -151,12 +151,16 @@ def score(truth: list[dict[str, Any]], rows: dict[str, list[Row]]) -> Score:
 
 def main() -> int:
     """Run the cases; 0 if all of them came to an end."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.bench_attribution", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.bench_attribution", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--count", type=int, default=500, help="conversations per case (default: %(default)s)")
     parser.add_argument("--rung", default="ebpf", help="how owners are learnt (default: %(default)s)")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)} (default: all)")
     arguments = parser.parse_args()
-    print(f"{'case':18} {'rung':10} {'flows':>6} {'right':>6} {'wrong':>6} {'none':>6} {'unseen':>6} {'recall':>8} {'precision':>9}")
+    print(
+        f"{'case':18} {'rung':10} {'flows':>6} {'right':>6} {'wrong':>6} {'none':>6} {'unseen':>6} {'recall':>8} {'precision':>9}"
+    )
     for case in arguments.cases or CASES:
         result, _ = run(case, arguments.count, arguments.rung)
         print(
