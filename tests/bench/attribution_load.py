@@ -2,8 +2,8 @@
 
 python -m tests.bench.attribution_load CASE COUNT RED_NAMESPACE RED_IP BLUE_NAMESPACE BLUE_IP
 
-Every client is a process of its own, which ends as soon as it has its answer. One line of JSON per expected flow: where it
-is seen, its endpoints, and the process that owns the end that is there (on loopback: the originator).
+Every client is a process of its own, which ends as soon as it has its answer. One line of JSON per expected flow: where
+it is seen, its endpoints, and the process that owns the end that is there (on loopback: the originator).
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.demo.namespaces import Pair, pair
 from luytre_agent import _core
+
+from deploy.demo.namespaces import Pair, pair
 from tests.bench.attribution_load import CASES
 
 ROOT = Path(__file__).parents[2]
@@ -159,7 +160,8 @@ def main() -> int:
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)} (default: all)")
     arguments = parser.parse_args()
     print(
-        f"{'case':18} {'rung':10} {'flows':>6} {'right':>6} {'wrong':>6} {'none':>6} {'unseen':>6} {'recall':>8} {'precision':>9}"
+        f"{'case':18} {'rung':10} {'flows':>6} {'right':>6} {'wrong':>6} {'none':>6}"
+        f" {'unseen':>6} {'recall':>8} {'precision':>9}"
     )
     for case in arguments.cases or CASES:
         result, _ = run(case, arguments.count, arguments.rung)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.bench import bench_attribution
 from tests.bench.attribution_load import CASES
 

@@ -33,8 +33,8 @@ class Config:
 
 @dataclass(frozen=True)
 class Context:
-    """What sources must know of the rest: the addresses and ports of our own uplink, which nobody wants to see; and whose
-    sockets are, which one source learns and others ask."""
+    """What sources must know of the rest: the addresses and ports of our own uplink, which nobody wants to see; and
+    whose sockets are, which one source learns and others ask."""
 
     exclude: tuple[tuple[str, int], ...] = ()
     owners: _core.Owners = field(default_factory=_core.Owners)

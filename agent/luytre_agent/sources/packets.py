@@ -43,7 +43,7 @@ class Config:
 
 
 class Packets:
-    """The packets of one interface. `exclude` are addresses and ports of our own uplink; `owners` know whose a flow is."""
+    """The packets of one interface. `exclude`: addresses and ports of our own uplink; `owners` know whose flows are."""
 
     def __init__(
         self,

@@ -44,7 +44,8 @@ impl Namespace {
 
     fn here() -> io::Result<Self> {
         // SAFETY: a system call without pointers.
-        let socket = unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_ROUTE) };
+        let socket =
+            unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_ROUTE) };
         if socket < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -105,16 +106,15 @@ const LOOPBACK: [u8; 13] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127];
 
 /// Adds the addresses of the messages; true if they end the dump.
 fn take(mut messages: &[u8], addresses: &mut FxHashSet<[u8; 16]>) -> bool {
-    while let Some((message, rest)) = next(messages, 4, |at| u32::from_ne_bytes([at[0], at[1], at[2], at[3]]) as usize) {
+    while let Some((message, rest)) = next(messages, 4, |at| u32::from_ne_bytes([at[0], at[1], at[2], at[3]]) as usize)
+    {
         messages = rest;
         let Some(kind) = message.get(4..6).map(|kind| u16::from_ne_bytes([kind[0], kind[1]])) else { return true };
         if kind != RTM_NEWADDR {
             return true;
         }
         let Some(mut attributes) = message.get(24..) else { continue };
-        while let Some((attribute, rest)) =
-            next(attributes, 4, |at| usize::from(u16::from_ne_bytes([at[0], at[1]])))
-        {
+        while let Some((attribute, rest)) = next(attributes, 4, |at| usize::from(u16::from_ne_bytes([at[0], at[1]]))) {
             attributes = rest;
             let kind = u16::from_ne_bytes([attribute[2], attribute[3]]);
             // Of a point-to-point interface IFA_ADDRESS is the peer's, and IFA_LOCAL is given besides.

@@ -72,7 +72,8 @@ impl LiveCapture {
         if let Some((owners, namespace)) = owners.clone().zip(namespace) {
             engine.join(Join { owners, namespace });
         }
-        let live = Live { ring: Some(ring), engine, owners, batch_age, oldest: None, statistics: Statistics::default() };
+        let live =
+            Live { ring: Some(ring), engine, owners, batch_age, oldest: None, statistics: Statistics::default() };
         Ok(Self(Shared::new(live)))
     }
 

@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 
 use super::batch::{Sealed, to_python};
 use super::microseconds;
-use super::sockets::Owners;
 use super::shared::{Counting, Shared};
+use super::sockets::Owners;
 use crate::host::{ProcessEvents as Core, Rung, Settings, Totals};
 
 /// exec and exit events from the kernel. `rung` is "ebpf" or "cn_proc". OSError or ValueError if it cannot start.

@@ -180,8 +180,7 @@ impl Rows {
         let remote = (record.remote, record.remote_port);
         let inbound = record.passive() || record.listener();
         let (source, destination) = if inbound { (remote, local) } else { (local, remote) };
-        let (sent, received) =
-            if inbound { (record.received, record.sent) } else { (record.sent, record.received) };
+        let (sent, received) = if inbound { (record.received, record.sent) } else { (record.sent, record.received) };
         SocketsRow {
             event_time: self.clock.utc(time),
             event_action: action,
@@ -235,4 +234,3 @@ impl Rows {
         self.owners.process(owner.entity)
     }
 }
-
