@@ -25,6 +25,7 @@ DOORKEEPERS = {
         "luytre_agent/sources/packets.py",
         "luytre_agent/sources/replay.py",
         "luytre_agent/sources/processes.py",
+        "luytre_agent/sources/sockets.py",
         "luytre_agent/sources/rows.py",
         "luytre_agent/health.py",
     ),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from luytre_common.settings import at_least, setting
 
-from luytre_agent import _core
 from luytre_agent.sources import files, inventory, logins, network, packets, processes, replay, sockets
 from luytre_agent.sources.base import SealedBatch, Source
 
@@ -37,14 +36,14 @@ class Context:
     whose sockets are, which one source learns and others ask."""
 
     exclude: tuple[tuple[str, int], ...] = ()
-    owners: _core.Owners = field(default_factory=_core.Owners)
+    owners: sockets.Owners = field(default_factory=sockets.Owners)
 
 
 #: Makers of sources, by an identity that stays the same as long as the source is the same thing.
 Makers = dict[str, Callable[[], Source]]
 
 
-def _asked(config: Config, context: Context) -> _core.Owners | None:
+def _asked(config: Config, context: Context) -> sockets.Owners | None:
     return context.owners if config.sockets.enabled else None
 
 

@@ -14,6 +14,9 @@ from luytre_common.telemetry import Sample
 from luytre_agent import _core
 from luytre_agent.sources.base import SealedBatch, Source
 
+#: Who owns which end of a conversation: what this source learns, and the packets' sources ask.
+Owners = _core.Owners
+
 #: Ways to learn of sockets, best first.
 LADDER = ("ebpf",)
 
