@@ -123,7 +123,8 @@ class Changes:
             waiting.action = action
         same = [at for at, one in enumerate(waiting.writers) if _pid(one) == _pid(who)]
         if same:
-            waiting.writers[same[0]] = who or waiting.writers[same[0]]
+            if who and who.name:  # of a process that has ended meanwhile less is known than before
+                waiting.writers[same[0]] = who
         elif len(waiting.writers) < _WRITERS:
             waiting.writers.append(who)
         else:

@@ -63,6 +63,14 @@ def test_a_file_that_is_written_all_the_time_is_told_of_nevertheless(world: Worl
     assert 1 <= len(world.said) <= 3
 
 
+def test_what_was_known_of_a_writer_stays_known(world: World) -> None:
+    world.do(Did.CREATE)
+    world.there["/a"] = FILE
+    world.do(Did.WRITE, who=Who(ANNE.pid), now=0.1)
+    world.changes.settle_all()
+    assert world.told() == [("created", "/a", "anne")]
+
+
 def test_writers_are_bounded(world: World) -> None:
     world.have("/a")
     for pid in range(1, 21):
