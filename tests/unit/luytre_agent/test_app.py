@@ -43,6 +43,7 @@ def configured(tmp_path: Path, authority: Authority, collector: Collector) -> co
         "tls": {name: str(getattr(identity, name)) for name in ("authority", "certificate", "key")},
         "uplink": {"collector": f"127.0.0.1:{collector.port}", "drain_seconds": 20.0, "reconnect_seconds": 0.2},
         "spool": {"directory": str(tmp_path / "spool")},
+        "sources": {"state_directory": str(tmp_path / "state")},
         "health": {"interval_seconds": 0.1},
     }
     return settings.build(config.Config, tables)
