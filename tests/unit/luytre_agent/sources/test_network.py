@@ -64,7 +64,7 @@ class Watch:
 
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[str]:
-    name = f"luytre-n{os.getpid()}"
+    name = f"lt-net-{os.getpid()}"
     subprocess.run(["ip", "netns", "add", name], check=True)
     for line in (
         "link add v0 type veth peer name v1",
