@@ -17,10 +17,13 @@ from luytre_common.telemetry import Counters, RateLimited, Sample
 from luytre_agent.sources.base import SealedBatch, Source
 from luytre_agent.sources.host import accounts, bpf, clocks, packages, ports, system, units
 from luytre_agent.sources.host.things import Change, Facts, differences, pairs
-from luytre_agent.sources.rows import Rows
+from luytre_agent.sources.rows import Rows, redacted
 from luytre_agent.sources.state import StateFile
 
 _log = logging.getLogger("luytre.sources")
+
+#: Facts in which people write passwords.
+_COMMAND_LINES = ("ExecStart", "command_line")
 
 _SYSCTLS = [
     "kernel.core_pattern",
@@ -211,7 +214,7 @@ class Inventory:
         most = self._config.max_things
         if len(found) > most:
             self._counters.add("overflows", len(found) - most, kind.name)
-        return {name: found[name] for _, name in zip(range(most), found, strict=False)}
+        return {name: _redacted(found[name]) for _, name in zip(range(most), found, strict=False)}
 
     def _tell(self, kind: Kind, found: dict[str, Facts]) -> None:
         before = self._known.get(kind.name)
@@ -262,6 +265,11 @@ class Inventory:
             self._save()
         self._opened = False
         return self._rows.flush()
+
+
+def _redacted(facts: Facts) -> Facts:
+    """Without secrets in command lines, before anything is kept or told."""
+    return {key: redacted(value) if key in _COMMAND_LINES else value for key, value in facts.items()}
 
 
 def _package_source(facts: Facts) -> str:

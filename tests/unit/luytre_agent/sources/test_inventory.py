@@ -196,6 +196,14 @@ def test_names_of_any_bytes_and_lengths(host: Host) -> None:
     assert host.count("rows_refused", "inventory") == 0
 
 
+def test_command_lines_are_redacted_before_anything_is_kept(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inventory, "redacted", lambda text: text.replace("s3cret", "***"))
+    host.write("etc/systemd/system/web.service", "[Service]\nExecStart=/usr/bin/web --password s3cret\n")
+    (unit,) = [row for row in host.after() if row["inventory_kind"] == "unit"]
+    assert 'ExecStart="/usr/bin/web --password ***"' in unit["inventory_after"]
+    assert "s3cret" not in (host.state / "inventory.json").read_text()
+
+
 def test_what_cannot_be_is_said(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"no such folder; correct \[sources.inventory\] root"):
         Inventory(Config(root=tmp_path / "none"), tmp_path).open()
