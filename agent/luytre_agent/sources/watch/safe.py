@@ -7,6 +7,7 @@ act.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _STEP = 1 << 18
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _O_PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _TYPES = {
     stat.S_IFREG: "file",
@@ -68,7 +70,8 @@ def _walk(path: str) -> int:
 
 def look(path: str, limit: int, known: Facts | None = None, between: Callable[[], None] = lambda: None) -> Facts | None:
     """The file now; None if it is not there. Files up to `limit` bytes are hashed; `between` is called after each part
-    of a large one. What did not change since `known` is not read again."""
+    of a large one. What did not change since `known` is not read again. OSError if it is we
+    who are short of something: then nothing is known of the file."""
     folder, _, name = path.rpartition("/")
     if name in ("", ".", ".."):
         return None
@@ -78,7 +81,9 @@ def look(path: str, limit: int, known: Facts | None = None, between: Callable[[]
             file = os.open(name, _O_PATH, dir_fd=fd)
         finally:
             os.close(fd)
-    except OSError:
+    except OSError as error:
+        if error.errno in _OURS:
+            raise
         return None
     try:
         facts = _facts(os.fstat(file), b"", False)

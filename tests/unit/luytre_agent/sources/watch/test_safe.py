@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import socket
 import threading
 from pathlib import Path
@@ -90,6 +91,17 @@ def test_nothing_blocks_and_nothing_is_woken(tmp_path: Path) -> None:
         assert seen(tmp_path / "socket").kind == "socket"
     assert seen("/dev/null").kind == "device"
     assert seen(tmp_path).kind == "dir"
+
+
+def test_being_short_of_descriptors_is_not_taken_for_a_deletion(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            look(f"{tmp_path}/a", LIMIT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
