@@ -82,6 +82,7 @@ class Network:
         self._route_dump: Dumper | None = None
         self._filter: Subscription | None = None
         self._filter_dump: Dumper | None = None
+        self._poller = select.poll()  # select(2) cannot wait for descriptors over 1023
         self._resync_at: float | None = None
         self._firewall_at: float | None = None
         self._files_at = 0.0
@@ -98,6 +99,9 @@ class Network:
         except OSError as error:
             self._hang_up()
             raise Unavailable(f"network changes: {error}", _remedy(error)) from None
+        for one in (self._route, self._filter):
+            if one is not None:
+                self._poller.register(one.fileno(), select.POLLIN)
         now = self._monotonic()
         self._resync_at = self._files_at = now
         self._firewall_at = now if self._filter else None
@@ -124,11 +128,10 @@ class Network:
         now = self._monotonic()
         due = [at - now for at in (self._resync_at, self._firewall_at, self._files_at) if at is not None]
         wait_s = max(0.0, min(self._rows.wait_s(timeout_s), *due))
-        sockets = [one for one in (self._route, self._filter) if one is not None]
-        ready, _, _ = select.select(sockets, [], [], wait_s)
-        if self._route in ready:
+        ready = {descriptor for descriptor, _ in self._poller.poll(wait_s * 1000)}
+        if self._route.fileno() in ready:
             self._hear_route()
-        if self._filter in ready:
+        if self._filter is not None and self._filter.fileno() in ready:
             self._hear_firewall()
         now = self._monotonic()
         if self._resync_at is not None and now >= self._resync_at:
