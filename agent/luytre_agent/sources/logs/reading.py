@@ -84,7 +84,7 @@ class Reading:
 
     def start(self, offset: int) -> None:
         """Read on from `offset`, which is where an item begins."""
-        self.head = self.beginning()[:offset]
+        self.head = self.beginning()
         self.position = offset
 
     def read(self, most: int) -> list[bytes] | None:
@@ -93,7 +93,9 @@ class Reading:
         data = os.pread(self.descriptor, most, self.position)
         status = os.fstat(self.descriptor)
         touched = bool(data) or status.st_mtime_ns != self.changed
-        if status.st_size < self.position or (touched and os.pread(self.descriptor, len(self.head), 0) != self.head):
+        if status.st_size < max(self.position, len(self.head)) or (
+            touched and os.pread(self.descriptor, len(self.head), 0) != self.head
+        ):
             raise Truncated
         self.changed = status.st_mtime_ns
         return self._take(data)
@@ -101,8 +103,8 @@ class Reading:
     def _take(self, data: bytes) -> list[bytes] | None:
         if not data:
             return None
-        if self.position == len(self.head) < HEAD_BYTES:
-            self.head = (self.head + data)[:HEAD_BYTES]
+        if self.position <= len(self.head) < HEAD_BYTES:
+            self.head = (self.head[: self.position] + data)[:HEAD_BYTES]
         self.position += len(data)
         return self.splitter.feed(data)
 

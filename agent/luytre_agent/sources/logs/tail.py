@@ -179,9 +179,10 @@ class Tail:
     def _first_start(self) -> None:
         for path in self._siblings():
             if (reading := self._try(path, "rotated_unreadable")) is not None:
-                reading.start(1 << 62 if not reading.packed else 0)
-                if reading.packed:
-                    reading.head = reading.beginning()
+                try:
+                    reading.start(0)
+                except OSError:
+                    self._counters.add("rotated_unreadable", label=self.path.name)
                 self._remember(reading.mark())
                 reading.close()
         if self._now and not self._from_beginning:
@@ -196,7 +197,7 @@ class Tail:
             self._counters.add("truncations", label=self.path.name)
         if not marks:
             return
-        missing = {id(mark): mark for mark in marks if mark.offset or mark.head_length}
+        missing = {id(mark): mark for mark in marks}
         since = min(mark.changed for mark in marks)
         if reading_it:
             missing.clear()
@@ -214,17 +215,22 @@ class Tail:
                 self._counters.add("rotated_unreadable", label=self.path.name)
                 reading.close()
                 continue
+            seen = any(_knows(mark, reading, beginning) for mark in known)
             ours = next((mark for mark in missing.values() if mark.fits(beginning)), None)
+            if not ours and not seen:  # one that was empty when it was seen last
+                ours = next((mark for mark in missing.values() if _knows(mark, reading, beginning)), None)
             if ours:
                 del missing[id(ours)]
                 reading.start(ours.offset)
                 found.append((0, ours.changed, reading))
-            elif beginning and reading.changed >= since and not any(_knows(mark, reading, beginning) for mark in known):
+            elif reading.changed >= since and not seen:
                 reading.start(0)
                 found.append((1, reading.changed, reading))
             else:
                 reading.close()
         for mark in missing.values():
+            if not mark.head_length:
+                continue
             gone = "truncations_without_copy" if truncated and mark is marks[-1] else "rotated_missing"
             self._counters.add(gone, label=self.path.name)
         self._old += [(reading, self._clock()) for _, _, reading in sorted(found, key=lambda one: one[:2])]
@@ -264,6 +270,7 @@ class Tail:
             return None
         if not counter:
             self.reason = ""
+            reading.start(0)
         return reading
 
     def _lost(self, error: OSError) -> None:
