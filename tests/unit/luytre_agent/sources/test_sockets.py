@@ -121,6 +121,22 @@ def test_datagrams_are_told_once_per_peer(watch: Watch) -> None:
 
 
 @pytest.mark.root
+def test_a_server_older_than_the_agent_is_known_once_it_talks() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        watch = Watch()
+        client = run(ASK, "127.0.0.1", port)
+        accepted, (_, client_port) = server.accept()
+        with accepted:
+            accepted.recv(64)
+            accepted.sendall(b"yes")
+            client.wait()
+        (seed,) = watch.until(client_port, "seed")["seed"]
+        assert (seed["process_pid"], seed["source_port"], seed["attribution_confidence"]) == (os.getpid(), port, 100)
+        watch.source.close()
+
+
+@pytest.mark.root
 def test_a_full_ring_is_counted() -> None:
     watch = Watch(ring_bytes=4096)
     with socket.create_server(("127.0.0.1", 0)) as server:
