@@ -25,7 +25,7 @@ pub struct Output {
     answers: Vec<String>,
     ttls: Vec<u32>,
     pub join: Option<Join>,
-    waiting: VecDeque<(Flow, Reason)>,
+    waiting: VecDeque<(Flow, Reason, u64)>,
     pub sealed: Vec<Sealed>,
 }
 
@@ -64,7 +64,8 @@ impl Output {
         if self.join.as_ref().is_none_or(|join| join.owners.heard(flow.last)) {
             return self.flow_row(flow, reason);
         }
-        self.waiting.push_back((flow.clone(), reason));
+        let ticket = self.join.as_ref().map_or(0, |join| join.owners.ticket());
+        self.waiting.push_back((flow.clone(), reason, ticket));
         if self.waiting.len() > MOST_WAITING {
             self.push_waiting(true);
         }
@@ -72,11 +73,11 @@ impl Output {
 
     /// The rows of flows that waited for their owners; with `all`, whether those were told of or not.
     pub fn push_waiting(&mut self, all: bool) {
-        while let Some((flow, _)) = self.waiting.front() {
-            if !all && self.join.as_ref().is_some_and(|join| !join.owners.heard(flow.last)) {
+        while let Some((.., ticket)) = self.waiting.front() {
+            if !all && self.join.as_ref().is_some_and(|join| !join.owners.served(*ticket)) {
                 break;
             }
-            let Some((flow, reason)) = self.waiting.pop_front() else { break };
+            let Some((flow, reason, _)) = self.waiting.pop_front() else { break };
             self.flow_row(&flow, reason);
         }
     }

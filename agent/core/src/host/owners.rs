@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
@@ -209,14 +211,22 @@ impl Owners {
         self.rounds.fetch_add(1, Ordering::Release);
     }
 
+    /// For `served`.
+    pub fn ticket(&self) -> u64 {
+        self.rounds.load(Ordering::Acquire)
+    }
+
+    /// Whether all was taken in that the kernel had told when the ticket was drawn, or nobody will. Unlike `heard` it needs
+    /// no clock, which may be set back.
+    pub fn served(&self, ticket: u64) -> bool {
+        self.rounds.load(Ordering::Acquire) >= ticket + 2 || !self.feeding.load(Ordering::Acquire)
+    }
+
     /// Waits until what the kernel told before this call was taken in, or for `timeout`.
-    pub fn settle(&self, timeout: std::time::Duration) {
-        let (begin, before) = (std::time::Instant::now(), self.rounds.load(Ordering::Acquire));
-        while self.feeding.load(Ordering::Acquire)
-            && self.rounds.load(Ordering::Acquire) < before + 2
-            && begin.elapsed() < timeout
-        {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+    pub fn settle(&self, timeout: Duration) {
+        let (begin, ticket) = (Instant::now(), self.ticket());
+        while !self.served(ticket) && begin.elapsed() < timeout {
+            thread::sleep(Duration::from_millis(5));
         }
     }
 }

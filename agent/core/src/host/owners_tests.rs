@@ -132,3 +132,17 @@ fn the_closed_are_forgotten_after_a_while() {
     assert_eq!(owners.known(), 0);
     assert!(lock(&owners.ends).sockets.is_empty());
 }
+
+#[test]
+fn a_ticket_is_served_by_the_second_round_or_when_nobody_tells() {
+    let owners = Owners::new(100);
+    let ticket = owners.ticket();
+    assert!(owners.served(ticket) && owners.heard(S), "nobody tells");
+    owners.feeding(true);
+    assert!(!owners.served(ticket) && !owners.heard(S));
+    owners.drained(S);
+    assert!(!owners.served(ticket), "that round may have begun before");
+    assert!(owners.heard(S) && !owners.heard(S + 1));
+    owners.drained(S);
+    assert!(owners.served(ticket));
+}
