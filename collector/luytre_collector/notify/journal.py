@@ -14,6 +14,7 @@ last rewrite, what is still needed is written to `<file>.new`, fsynced and renam
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import zlib
@@ -45,17 +46,27 @@ class Journal:
         self._size = 0
         self._base = 0  # the size after the last rewrite
         self._torn = False
+        self._lock: BinaryIO | None = None
 
     def open(self) -> None:
-        """Read what is there, and write it anew. OSError if the folder cannot be used."""
+        """Read what is there, and write it anew. OSError if the folder cannot be used; BlockingIOError if another
+        process uses it, whose alerts a rewrite would lose."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = self._path.with_name(self._path.name + ".lock").open("ab")
+        fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if self._path.exists():
             for record in _read(self._path, self._counters):
                 self._replay(record)
         self._rewrite()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and let others have it."""
+        self._close_file()
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    def _close_file(self) -> None:
         if self._file:
             self._file.close()
             self._file = None
@@ -129,7 +140,7 @@ class Journal:
             os.fsync(folder)
         finally:
             os.close(folder)
-        self.close()
+        self._close_file()
         self._file = self._path.open("ab", buffering=0)
         self._torn = False
 

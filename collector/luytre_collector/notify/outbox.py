@@ -60,6 +60,10 @@ class Outbox:
         """Read the journal and start the channels with what is left over from last time."""
         try:
             self._journal.open()
+        except BlockingIOError:
+            self._journal.close()
+            folder = self._config.directory
+            raise UserError(f"{folder}: another collector uses it; give each its own notify.outbox.directory") from None
         except OSError as error:
             folder = self._config.directory
             raise UserError(f"{folder}: {error.strerror}; give notify.outbox.directory a writable folder") from None

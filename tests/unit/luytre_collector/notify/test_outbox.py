@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -186,3 +188,21 @@ def test_pauses_double_to_a_limit_and_spread() -> None:
     config = Config(retry_min_s=1.0, retry_max_s=60.0)
     assert [pause_s(failures, config, 1.0) for failures in (1, 2, 3, 10, 1000)] == [1, 2, 4, 60, 60]
     assert pause_s(1, config, 0.0) == 0.5
+
+
+def test_two_processes_never_share_a_folder(tmp_path: Path) -> None:
+    outbox = Outbox(Config(tmp_path), [], Counters("outbox"), lambda: 0.5)
+    code = f"""
+from pathlib import Path
+from luytre_collector.notify.outbox import Config, Outbox
+from luytre_common.telemetry import Counters
+Outbox(Config(Path({str(tmp_path)!r})), [], Counters("outbox"), lambda: 0.5).open()
+"""
+
+    def other() -> str:
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
+
+    outbox.open()
+    assert "another collector uses it; give each its own notify.outbox.directory" in other()
+    outbox.close()
+    assert other() == ""
