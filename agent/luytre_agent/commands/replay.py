@@ -21,6 +21,8 @@ from luytre_agent.batch import SealedBatch
 from luytre_agent.commands.options import add_command, add_config
 from luytre_agent.sources import replay
 
+_STANDARD_INPUT = Path("-")
+
 
 def add(commands: Any) -> None:
     """Declare the command."""
@@ -30,9 +32,10 @@ def add(commands: Any) -> None:
         "read capture files (pcap, pcapng, also gzip or zstd) and show what is in them, or deliver it",
         "  luytre-agent replay evening.pcap\n"
         "  luytre-agent replay evening.pcap --json > rows.jsonl\n"
+        "  tcpdump -r evening.pcap -w - port 53 | luytre-agent replay -\n"
         "  luytre-agent replay evening.pcap --config agent.toml --deliver",
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="capture file")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="capture file, - for standard input")
     parser.add_argument("--json", action="store_true", help="print every row as a JSON object on a line of its own")
     parser.add_argument("--deliver", action="store_true", help="deliver the rows to the collector of --config")
     add_config(parser, default=None)
@@ -45,8 +48,11 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError("--deliver needs a collector; give --config FILE")
     if arguments.deliver and arguments.json:
         raise UserError("--json and --deliver exclude each other; choose one")
+    if arguments.deliver and _STANDARD_INPUT in arguments.files:
+        raise UserError("-: --deliver looks at every file before it begins; save standard input to a file first")
     loaded = config.load(arguments.config) if arguments.config else None
-    settings = replace(loaded.sources.replay if loaded else replay.Config(), files=arguments.files)
+    files = [Path("/dev/stdin") if path == _STANDARD_INPUT else path for path in arguments.files]
+    settings = replace(loaded.sources.replay if loaded else replay.Config(), files=files)
     if arguments.deliver:
         assert loaded is not None
         return _deliver(loaded, settings)

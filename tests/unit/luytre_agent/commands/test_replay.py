@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,15 @@ def test_progress_is_for_terminals_only(capsys: pytest.CaptureFixture[str]) -> N
     shown.show(5678)  # too soon after the first
     shown.clear()
     assert capsys.readouterr().err == "\r1,234 packets\r\x1b[K"
+
+
+def test_standard_input_is_a_capture_like_any(capfd: pytest.CaptureFixture[str]) -> None:
+    command = [sys.executable, "-m", "luytre_agent", "replay", "--json"]
+    with subprocess.Popen(["cat", str(CAPTURE)], stdout=subprocess.PIPE) as cat:
+        piped = subprocess.run([*command, "-"], stdin=cat.stdout, capture_output=True, check=True, timeout=60)
+    named = subprocess.run([*command, str(CAPTURE)], capture_output=True, check=True, timeout=60)
+    assert piped.stdout.count(b"\n") == named.stdout.count(b"\n") > 0
+    empty = subprocess.run([*command, "-"], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
+    assert (empty.returncode, empty.stdout, empty.stderr.count(b"\n")) == (2, b"", 1)
+    assert main(["replay", "-", "--deliver", "--config", "x.toml"]) == 2
+    assert "save standard input to a file" in capfd.readouterr().err
