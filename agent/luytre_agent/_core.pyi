@@ -11,7 +11,11 @@ __all__ = [
     "Sealed",
     "SocketEvents",
     "TableBuilder",
+    "check_patterns",
     "read_only_count",
+    "redact",
+    "redaction_counts",
+    "set_redaction",
     "to_json_lines",
 ]
 
@@ -133,6 +137,9 @@ class ProcessEvents:
         batch_seconds: float = 0.5,
         ring_bytes: int = 8_388_608,
         owners: Owners | None = None,
+        seed: bool = True,
+        forks: bool = False,
+        hashes: bool = True,
     ) -> Self: ...
     def poll(self, timeout_s: float) -> list[Sealed]: ...
     def counters(self) -> dict[str, int]: ...
@@ -174,6 +181,18 @@ class SocketEvents:
         """
 
     def close(self) -> list[Sealed]: ...
+
+def redact(text: str) -> str:
+    """The text without passwords, tokens and keys, each replaced by `[redacted]`; linear time."""
+
+def set_redaction(*, enabled: bool = True, patterns: Sequence[str] = ...) -> None:
+    """The redaction of this process, for `redact` and for sources that are opened from now on. ValueError as below."""
+
+def check_patterns(patterns: Sequence[str]) -> None:
+    """ValueError if one of them is no regular expression in the syntax of Rust's regex crate."""
+
+def redaction_counts() -> tuple[int, int]:
+    """Texts that the present redaction looked at; texts and arguments in which it found something."""
 
 def to_json_lines(batch: Sealed, first_sequence: int = 0) -> bytes:
     """One JSON object per row and line: `table`, then every column of the schema in order, aliases included."""

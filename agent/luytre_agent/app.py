@@ -24,7 +24,7 @@ from luytre_agent import __version__, uplink
 from luytre_agent.batch import SealedBatch
 from luytre_agent.config import Config
 from luytre_agent.health import Health
-from luytre_agent.sources import Context, Makers, wanted
+from luytre_agent.sources import Context, Makers, redaction, wanted
 from luytre_agent.spool import Spool
 from luytre_agent.supervisor import Supervisor
 from luytre_agent.uplink import Uplink
@@ -94,6 +94,7 @@ class Agent:
         self._clock = clock
         self._patient = patient
         identity = tls.read(config.tls, "agent")
+        redaction.apply(config.redact)
         self.spool = Spool(config.spool, uplink.encode, clock, kernel_boot_id())
         self.uplink = Uplink(
             config.uplink,
@@ -115,7 +116,7 @@ class Agent:
 
     def samples(self) -> list[Sample]:
         """Every counter of the agent."""
-        return self.supervisor.samples() + self.spool.samples() + self.uplink.samples()
+        return [*self.supervisor.samples(), *redaction.samples(), *self.spool.samples(), *self.uplink.samples()]
 
     def start(self) -> None:
         """Start all parts. UserError or LuytreError if that cannot be; nothing runs then."""

@@ -11,6 +11,7 @@ from luytre_common import settings, tls
 from luytre_common.settings import required, setting
 
 from luytre_agent import health, sources, spool, uplink
+from luytre_agent.sources import redaction
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Config:
     agent: Agent = setting(Agent(), "the agent itself")
     spool: spool.Config = setting(spool.Config(), "the disk spool")
     sources: sources.Config = setting(sources.Config(), "where rows come from")
+    redact: redaction.Config = setting(redaction.Config(), "secrets in command lines and log lines")
     health: health.Config = setting(health.Config(), "the agent's own counters")
 
 

@@ -26,6 +26,7 @@ DOORKEEPERS = {
         "luytre_agent/sources/replay.py",
         "luytre_agent/sources/processes.py",
         "luytre_agent/sources/sockets.py",
+        "luytre_agent/sources/redaction.py",
         "luytre_agent/sources/rows.py",
         "luytre_agent/health.py",
     ),

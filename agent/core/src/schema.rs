@@ -368,7 +368,7 @@ impl TlsRow<'_> {
     }
 }
 
-/// One row per process event: exec and exit.
+/// One row per process event: exec and exit, seed once for each that ran before the agent, fork if configured.
 pub static PROCESSES: Table = Table {
     name: "processes",
     event_time: 0,
@@ -429,7 +429,7 @@ pub static PROCESSES: Table = Table {
 pub struct ProcessesRow<'a> {
     /// When it happened.
     pub event_time: i64,
-    /// exec or exit.
+    /// exec, exit, seed (ran before the agent), or fork.
     pub event_action: &'a str,
     /// How the agent knows: ebpf, cn_proc, proc.
     pub event_source: &'a str,
@@ -443,7 +443,7 @@ pub struct ProcessesRow<'a> {
     pub process_name: &'a str,
     /// Path of the executable.
     pub process_executable: &'a str,
-    /// Arguments joined by spaces.
+    /// Arguments joined by spaces, redacted.
     pub process_command_line: &'a str,
     /// Working directory.
     pub process_working_directory: &'a str,
@@ -501,13 +501,13 @@ pub struct ProcessesRow<'a> {
     pub container_id: &'a str,
     /// docker, containerd, cri-o, podman, lxc, or empty.
     pub container_runtime: &'a str,
-    /// User and system time at exit, microseconds.
+    /// Time on a processor at exit, microseconds, as the scheduler last counted.
     pub process_cpu_time: u64,
     /// Bytes read from storage, at exit.
     pub process_io_read_bytes: u64,
     /// Bytes written to storage, at exit.
     pub process_io_write_bytes: u64,
-    /// What is missing: args_truncated, exe_unknown, args_unknown, parent_unknown, user_unknown; space-separated.
+    /// What is missing: args_truncated; exe_, args_, parent_, user_, place_ (unit, container), usage_unknown.
     pub process_oddities: &'a str,
 }
 

@@ -2,9 +2,10 @@
 /*
  * The records that processes.bpf.c puts on its ring buffer, read by core/src/host/record.rs.
  *
- * Native byte order. A fixed header of 112 bytes, then a tail: args_length bytes of arguments (each ended by NUL), then
+ * Native byte order. A fixed header of 216 bytes, then a tail: args_length bytes of arguments (each ended by NUL), then
  * exe_length bytes and cwd_length bytes of path: the components from the leaf up to the root of the mount namespace,
- * each ended by NUL ("/usr/bin" is "bin\0usr\0"). Only exec records have a tail.
+ * each ended by NUL ("/usr/bin" is "bin\0usr\0"), then script_length bytes of the path as it was given to execve(2),
+ * ended by NUL, if that was a script. Only exec records have a tail. What is marked so is 0 on fork.
  *
  * Times are nanoseconds of CLOCK_BOOTTIME. Process and user ids are those of the initial namespaces.
  */
@@ -20,12 +21,15 @@
 #define LT_EXE_DELETED 2  /* the executable has no name any more (unlinked, or a memfd) */
 #define LT_EXE_PARTIAL 4  /* the path has more components or bytes than fit: its beginning is missing */
 #define LT_CWD_PARTIAL 8
+#define LT_SETUID 16      /* exec: the set-user-id bit of the executable took effect */
+#define LT_SETGID 32
 
 #define LT_ARGS_MAX 4096 /* bytes of arguments kept */
 #define LT_PATH_MAX 2048 /* bytes of one path kept */
 #define LT_PATH_STEPS 48 /* components and mount points of one path */
 #define LT_NAME_MAX 256  /* NAME_MAX of linux/limits.h and the NUL */
-#define LT_TAIL_MAX (LT_ARGS_MAX + 2 * LT_PATH_MAX)
+#define LT_SCRIPT_MAX 1024 /* bytes of the script's path kept */
+#define LT_TAIL_MAX (LT_ARGS_MAX + 2 * LT_PATH_MAX + LT_SCRIPT_MAX)
 
 struct process_record {
 	__u32 kind;         /*   0 LT_FORK, LT_EXEC, LT_EXIT */
@@ -45,11 +49,28 @@ struct process_record {
 	__u16 args_length;  /*  72 bytes of them in the tail */
 	__u16 exe_length;   /*  74 */
 	__u16 cwd_length;   /*  76 */
-	__u16 reserved;     /*  78 zero */
+	__u16 script_length; /* 78 */
 	char comm[16];      /*  80 NUL-padded */
 	char parent_comm[16]; /* 96 */
-};                          /* 112 */
+	__u64 cgroup_v1;    /* 112 id of the cgroup of the memory controller; not fork */
+	__u64 capabilities; /* 120 effective; not fork */
+	__u64 parent_capabilities; /* 128 exec: effective capabilities of the parent */
+	__u64 exe_inode;    /* 136 exec: of the executable, this and the next four */
+	__u64 exe_size;     /* 144 bytes */
+	__s64 exe_ctime;    /* 152 seconds */
+	__u32 exe_ctime_ns; /* 160 */
+	__u32 exe_device;   /* 164 the kernel's dev_t: 12 bits major, 20 bits minor */
+	__u32 session;      /* 168 session id; not fork */
+	__u32 tty_major;    /* 172 controlling terminal, 0 if none; not fork */
+	__u32 tty_minor;    /* 176 */
+	__u32 pid_namespace; /* 180 inodes of the namespaces; not fork */
+	__u32 mount_namespace; /* 184 */
+	__u32 network_namespace; /* 188 */
+	__u64 cpu;          /* 192 exit: nanoseconds on a processor, as the scheduler counted at its last look */
+	__u64 read_bytes;   /* 200 exit: from storage */
+	__u64 write_bytes;  /* 208 exit: to storage, or to the page cache for it */
+};                          /* 216 */
 
-_Static_assert(sizeof(struct process_record) == 112, "the layout is read by core/src/host/record.rs");
+_Static_assert(sizeof(struct process_record) == 216, "the layout is read by core/src/host/record.rs");
 
 #endif

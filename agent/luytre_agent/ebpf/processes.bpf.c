@@ -57,9 +57,118 @@ struct path {
 	struct dentry *dentry;
 };
 
+struct super_block {
+	__u32 s_dev;
+};
+
+struct inode {
+	unsigned short i_mode;
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	long long i_size;
+};
+
+/* The change time was renamed in 6.6 and split in 6.11. */
+struct timespec64 {
+	long long tv_sec;
+	long tv_nsec;
+};
+
+struct inode___before_6_6 {
+	struct timespec64 i_ctime;
+};
+
+struct inode___before_6_11 {
+	struct timespec64 __i_ctime;
+};
+
+struct inode___since_6_11 {
+	long long i_ctime_sec;
+	__u32 i_ctime_nsec;
+};
+
 struct file {
 	struct path f_path;
+	struct inode *f_inode;
 };
+
+struct linux_binprm {
+	unsigned int per_clear;
+	const char *filename, *interp;
+};
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+	struct net *net_ns;
+};
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
+struct tty_driver {
+	int major, minor_start;
+};
+
+struct tty_struct {
+	struct tty_driver *driver;
+	int index;
+};
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[1];
+};
+
+enum cgroup_subsys_id {
+	memory_cgrp_id = 4, /* relocated */
+};
+
+struct task_io_accounting {
+	__u64 read_bytes, write_bytes;
+};
+
+struct sched_entity {
+	__u64 sum_exec_runtime;
+};
+
+/* A u64 since 6.3, two u32 before: eight bytes either way. */
+typedef struct {
+	__u64 val;
+} kernel_cap_t;
 
 struct fs_struct {
 	struct path pwd;
@@ -73,12 +182,17 @@ struct mm_struct {
 struct cred {
 	kuid_t uid, euid;
 	kgid_t gid;
+	kernel_cap_t cap_effective;
 };
 
 struct signal_struct {
 	atomic_t live;
 	int group_exit_code;
 	unsigned int flags;
+	struct pid *pids[4];
+	struct tty_struct *tty;
+	__u64 sum_sched_runtime;
+	struct task_io_accounting ioac;
 };
 
 struct task_struct {
@@ -92,12 +206,22 @@ struct task_struct {
 	struct signal_struct *signal;
 	kuid_t loginuid;
 	char comm[16];
+	struct pid *thread_pid;
+	struct nsproxy *nsproxy;
+	struct css_set *cgroups;
+	struct sched_entity se;
+	struct task_io_accounting ioac;
 };
 
 #pragma clang attribute pop
 
 #define SIGNAL_GROUP_EXIT 4u /* include/linux/sched/signal.h */
 #define PF_KTHREAD 0x00200000u /* include/linux/sched.h */
+#define PIDTYPE_SID 3 /* include/linux/pid_types.h */
+#define S_ISUID 04000 /* include/uapi/linux/stat.h */
+#define S_ISGID 02000
+#define S_IXGRP 00010
+#define CTIME_NS_MASK 0x7fffffffu /* since 6.13 the highest bit says that somebody looked: include/linux/fs.h */
 #define NO_LOGINUID 4294967295u
 
 /* Set by the loader: the reader is woken when about this many bytes wait. */
@@ -165,6 +289,82 @@ static __always_inline void describe(struct process_record *r, struct task_struc
 	BPF_CORE_READ_STR_INTO(&r->parent_comm, parent, comm);
 }
 
+static __always_inline __u64 capabilities_of(const struct cred *cred)
+{
+	__u64 effective = 0;
+
+	bpf_probe_read_kernel(&effective, sizeof(effective), &cred->cap_effective);
+	return effective;
+}
+
+/* Where it runs: what a fork has from its parent. */
+static __always_inline void place(struct process_record *r, struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	struct nsproxy *namespaces = BPF_CORE_READ(task, nsproxy);
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+	struct tty_struct *tty = BPF_CORE_READ(signal, tty);
+	__u32 level = BPF_CORE_READ(pid, level);
+	struct upid *own = (void *)&pid->numbers + level * bpf_core_type_size(struct upid);
+
+	r->cgroup = bpf_get_current_cgroup_id();
+	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id)) {
+		struct css_set *set = BPF_CORE_READ(task, cgroups);
+		__u64 at = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id) * sizeof(void *);
+		struct cgroup_subsys_state *state = 0;
+
+		bpf_probe_read_kernel(&state, sizeof(state), (void *)&set->subsys + at);
+		r->cgroup_v1 = BPF_CORE_READ(state, cgroup, kn, id);
+	}
+	r->capabilities = capabilities_of(BPF_CORE_READ(task, cred));
+	r->session = BPF_CORE_READ(signal, pids[PIDTYPE_SID], numbers[0].nr);
+	if (tty) {
+		r->tty_major = BPF_CORE_READ(tty, driver, major);
+		r->tty_minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
+	}
+	r->pid_namespace = BPF_CORE_READ(own, ns, ns.inum);
+	r->mount_namespace = BPF_CORE_READ(namespaces, mnt_ns, ns.inum);
+	r->network_namespace = BPF_CORE_READ(namespaces, net_ns, ns.inum);
+}
+
+static __always_inline void put_file(struct process_record *r, struct inode *inode)
+{
+	r->exe_inode = BPF_CORE_READ(inode, i_ino);
+	r->exe_size = BPF_CORE_READ(inode, i_size);
+	r->exe_device = BPF_CORE_READ(inode, i_sb, s_dev);
+	if (bpf_core_field_exists(struct inode___since_6_11, i_ctime_sec)) {
+		struct inode___since_6_11 *i = (void *)inode;
+		r->exe_ctime = BPF_CORE_READ(i, i_ctime_sec);
+		r->exe_ctime_ns = BPF_CORE_READ(i, i_ctime_nsec) & CTIME_NS_MASK;
+	} else if (bpf_core_field_exists(struct inode___before_6_11, __i_ctime)) {
+		struct inode___before_6_11 *i = (void *)inode;
+		r->exe_ctime = BPF_CORE_READ(i, __i_ctime.tv_sec);
+		r->exe_ctime_ns = BPF_CORE_READ(i, __i_ctime.tv_nsec);
+	} else if (bpf_core_field_exists(struct inode___before_6_6, i_ctime)) {
+		struct inode___before_6_6 *i = (void *)inode;
+		r->exe_ctime = BPF_CORE_READ(i, i_ctime.tv_sec);
+		r->exe_ctime_ns = BPF_CORE_READ(i, i_ctime.tv_nsec);
+	}
+}
+
+/* What the process used: the threads that were released are counted in `signal`, the last one and the leader not yet. */
+static __always_inline void totals(struct process_record *r, struct task_struct *task, struct signal_struct *signal)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+
+	r->cpu = BPF_CORE_READ(signal, sum_sched_runtime) + BPF_CORE_READ(leader, se.sum_exec_runtime);
+	if (task != leader)
+		r->cpu += BPF_CORE_READ(task, se.sum_exec_runtime);
+	if (!bpf_core_field_exists(task->ioac.read_bytes)) /* CONFIG_TASK_IO_ACCOUNTING */
+		return;
+	r->read_bytes = BPF_CORE_READ(signal, ioac.read_bytes) + BPF_CORE_READ(leader, ioac.read_bytes);
+	r->write_bytes = BPF_CORE_READ(signal, ioac.write_bytes) + BPF_CORE_READ(leader, ioac.write_bytes);
+	if (task != leader) {
+		r->read_bytes += BPF_CORE_READ(task, ioac.read_bytes);
+		r->write_bytes += BPF_CORE_READ(task, ioac.write_bytes);
+	}
+}
+
 /* Adds the components of a path to the tail, from the leaf to the root of its mount namespace; returns whether all fit. */
 static __always_inline int put_path(struct exec_buffer *buffer, struct vfsmount *vfsmount, struct dentry *dentry)
 {
@@ -199,13 +399,17 @@ static __always_inline int put_path(struct exec_buffer *buffer, struct vfsmount 
 }
 
 SEC("tp_btf/sched_process_exec")
-int BPF_PROG(on_exec, struct task_struct *task)
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	struct dentry *executable = BPF_CORE_READ(mm, exe_file, f_path.dentry);
+	struct inode *inode = BPF_CORE_READ(mm, exe_file, f_inode);
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent, group_leader);
+	const char *script = BPF_CORE_READ(bprm, filename);
 	struct exec_buffer *buffer;
 	struct process_record *r;
 	__u64 begin, length;
+	__u32 mode;
 	__u32 key = 0;
 
 	buffer = bpf_map_lookup_elem(&BUFFER, &key);
@@ -214,8 +418,18 @@ int BPF_PROG(on_exec, struct task_struct *task)
 	r = &buffer->record;
 	__builtin_memset(r, 0, sizeof(*r));
 	r->kind = LT_EXEC;
-	r->cgroup = bpf_get_current_cgroup_id();
-	describe(r, task, BPF_CORE_READ(task, real_parent, group_leader));
+	describe(r, task, parent);
+	place(r, task);
+	put_file(r, inode);
+	r->parent_capabilities = capabilities_of(BPF_CORE_READ(parent, cred));
+	/* The kernel sets per_clear when it heeds such a bit: bprm_fill_uid() in fs/exec.c. */
+	mode = BPF_CORE_READ(inode, i_mode);
+	if (BPF_CORE_READ(bprm, per_clear)) {
+		if (mode & S_ISUID)
+			r->flags |= LT_SETUID;
+		if ((mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+			r->flags |= LT_SETGID;
+	}
 
 	begin = BPF_CORE_READ(mm, arg_start);
 	length = BPF_CORE_READ(mm, arg_end) - begin;
@@ -241,6 +455,15 @@ int BPF_PROG(on_exec, struct task_struct *task)
 	r->cwd_length = buffer->end - length;
 
 	length = buffer->end;
+	if (BPF_CORE_READ(bprm, interp) != script && length <= LT_TAIL_MAX - LT_SCRIPT_MAX) {
+		long n = bpf_probe_read_kernel_str(buffer->tail + length, LT_SCRIPT_MAX, script);
+		if (n > 0) {
+			r->script_length = n;
+			buffer->end = length + n;
+		}
+	}
+
+	length = buffer->end;
 	if (length > LT_TAIL_MAX)
 		length = LT_TAIL_MAX;
 	submit(buffer, sizeof(*r) + length);
@@ -257,8 +480,9 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	 * may both read zero; the reader drops the second record. */
 	if (BPF_CORE_READ(signal, live.counter) != 0 || BPF_CORE_READ(task, flags) & PF_KTHREAD)
 		return 0;
-	record.cgroup = bpf_get_current_cgroup_id();
 	describe(&record, BPF_CORE_READ(task, group_leader), BPF_CORE_READ(task, real_parent, group_leader));
+	place(&record, task);
+	totals(&record, task, signal);
 	/* As wait_task_zombie() in kernel/exit.c takes it. */
 	if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT)
 		record.status = BPF_CORE_READ(signal, group_exit_code);

@@ -32,6 +32,9 @@ class Config:
     ring_bytes: int = setting(
         8 << 20, "what the kernel keeps for us, bytes, a power of two", at_least(4096), at_most(1 << 30), _power_of_two
     )
+    seed: bool = setting(True, "whether processes that are older than the agent make rows (event_action seed)")
+    forks: bool = setting(False, "whether a fork makes a row too")
+    hashes: bool = setting(True, "whether executables are read for their SHA-256, once per version")
     batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(1_000_000))
     batch_seconds: float = setting(0.5, "age of a batch at most", at_least(0.05), at_most(3600))
 
@@ -63,6 +66,9 @@ class Processes:
                     batch_seconds=config.batch_seconds,
                     ring_bytes=config.ring_bytes,
                     owners=self._owners,
+                    seed=config.seed,
+                    forks=config.forks,
+                    hashes=config.hashes,
                 )
             except (OSError, ValueError) as error:
                 self.refused.append((rung, str(error)))

@@ -7,10 +7,10 @@ from luytre_common.schema.owner import PLACE
 
 PROCESSES = Table(
     "processes",
-    "One row per process event: exec and exit",
+    "One row per process event: exec and exit, seed once for each that ran before the agent, fork if configured",
     (
         Column("event_time", Kind.TIME, "When it happened", codec="Delta, ZSTD", example="2026-11-23 02:11:03.120001"),
-        Column("event_action", Kind.NAME, "exec or exit", sigma=("event_type",), example="exec"),
+        Column("event_action", Kind.NAME, "exec, exit, seed (ran before the agent), or fork", sigma=("event_type",), example="exec"),
         Column("event_source", Kind.NAME, "How the agent knows: ebpf, cn_proc, proc", example="ebpf"),
         Column("process_pid", Kind.U32, "Process id in the agent's pid namespace", sigma=("ProcessId",), example="812"),
         Column(
@@ -32,7 +32,7 @@ PROCESSES = Table(
             "process_executable", Kind.NAME, "Path of the executable", sigma=("Image", "exe"), example="/usr/bin/bash"
         ),
         Column(
-            "process_command_line", Kind.TEXT, "Arguments joined by spaces", sigma=("CommandLine",), example="bash -i"
+            "process_command_line", Kind.TEXT, "Arguments joined by spaces, redacted", sigma=("CommandLine",), example="bash -i"
         ),
         Column(
             "process_working_directory", Kind.NAME, "Working directory", sigma=("CurrentDirectory",), example="/var/www"
@@ -112,7 +112,7 @@ PROCESSES = Table(
         Column(
             "process_cpu_time",
             Kind.U64,
-            "User and system time at exit, microseconds",
+            "Time on a processor at exit, microseconds, as the scheduler last counted",
             codec="T64, ZSTD",
             example="1200",
         ),
@@ -123,7 +123,7 @@ PROCESSES = Table(
         Column(
             "process_oddities",
             Kind.NAME,
-            "What is missing: args_truncated, exe_unknown, args_unknown, parent_unknown, user_unknown; space-separated",
+            "What is missing: args_truncated; exe_, args_, parent_, user_, place_ (unit, container), usage_unknown",
             example="",
         ),
     ),

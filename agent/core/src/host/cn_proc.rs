@@ -163,7 +163,9 @@ pub fn event(message: Message, rows: &mut Rows) -> Option<Event> {
         Message::Fork { parent: KTHREADD, .. } | Message::Exit { parent: KTHREADD, .. } => return None,
         Message::Fork { time, parent, child } => (time, child, parent, Action::Fork),
         Message::Exec { time, pid } => return Some(exec(time, pid, rows)),
-        Message::Exit { time, pid, status, parent } => (time, pid, parent, Action::Exit(status)),
+        Message::Exit { time, pid, status, parent } => {
+            (time, pid, parent, Action::Exit(status, rows.procfs().usage(pid)))
+        }
         Message::User { pid, real, effective } => {
             rows.table().change(pid, |identity| (identity.uid, identity.euid) = (real, effective));
             return None;

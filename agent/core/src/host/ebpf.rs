@@ -126,7 +126,8 @@ fn complete(mut record: Record, procfs: &Procfs) -> Event {
     {
         let seen = procfs.image(record.event.pid);
         if record.args_unread && !seen.args_unknown {
-            (image.command_line, image.args_truncated) = (seen.command_line, seen.args_truncated);
+            (image.arguments, image.command_line) = (seen.arguments, seen.command_line);
+            image.args_truncated = seen.args_truncated;
             image.args_unknown = false;
         }
         if record.executable_partial && !seen.executable_unknown {

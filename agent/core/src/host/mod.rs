@@ -1,16 +1,21 @@
 //! Kernel events to columns: which processes began a program and which ended.
 //!
-//! `ebpf` (`record`) or `cn_proc` (`cn_message`, `procfs`) → `event` → `rows` (with `table`, `users`, `clock`) → columns.
+//! `ebpf` (`record`) or `cn_proc` (`cn_message`, `procfs`) → `event` → `rows` (with `table`, `users`, `clock`, `cgroup`,
+//! `digest`, `redact`) → columns.
 
+mod cgroup;
 mod clock;
 mod cn_message;
 mod cn_proc;
+mod digest;
 mod ebpf;
 mod event;
 pub mod namespace;
 pub mod owners;
 mod procfs;
 mod record;
+pub mod redact;
+mod redact_programs;
 mod rows;
 pub mod sockets;
 mod table;
@@ -25,6 +30,8 @@ use std::time::{Duration, Instant};
 use crate::columns::{Sealed, TableBuilder};
 use crate::schema::PROCESSES;
 use clock::Clock;
+use digest::Digests;
+use event::Event;
 use owners::Owners;
 use procfs::Procfs;
 use rows::Rows;
@@ -35,6 +42,10 @@ use users::Users;
 const TICK: Duration = Duration::from_millis(100);
 /// Batches that one call to `poll` may return before it lets the caller go on.
 const MOST_BATCHES: usize = 4;
+/// Events that are looked at together, so that they wait for the digests of new programs only once.
+const CHUNK: usize = 1024;
+/// How long they wait at most.
+const DIGEST_WAIT: Duration = Duration::from_millis(20);
 
 /// How events are learnt, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +75,11 @@ pub struct Settings {
     pub batch_age: Duration,
     /// eBPF: size of the ring, a power of two. cn_proc: size of the socket's buffer.
     pub ring_bytes: usize,
+    /// Whether the processes that run already make rows, and whether a fork does.
+    pub seed: bool,
+    pub forks: bool,
+    /// Whether executables are read for their digests.
+    pub digests: bool,
 }
 
 /// Counters by name.
@@ -79,6 +95,7 @@ pub struct ProcessEvents {
     kernel: Kernel,
     rows: Rows,
     builder: TableBuilder,
+    waiting: Vec<Event>,
     settings: Settings,
     /// When the first row of the batch came.
     begun: Option<Instant>,
@@ -95,11 +112,17 @@ impl ProcessEvents {
             Rung::Ebpf => Kernel::Ring(Box::new(ebpf::Ring::open(settings.ring_bytes)?)),
             Rung::CnProc => Kernel::Connector(cn_proc::Connector::open(settings.ring_bytes)?),
         };
-        let mut rows = Rows::new(rung.name(), boot_id, procfs, users, Clock::new()?, Limits::default());
+        let proc = procfs.root().to_owned();
+        let rows = Rows::new(rung.name(), boot_id, procfs, users, Clock::new()?, Limits::default());
+        let mut rows = rows.with_forks(settings.forks);
         rows.table().owners = owners;
-        rows.seed();
-        let builder = TableBuilder::new(&PROCESSES);
-        Ok(Self { kernel, rows, builder, settings, begun: None, refreshed: Instant::now() })
+        if settings.digests {
+            rows = rows.with_digests(Digests::start(&proc)?);
+        }
+        let mut builder = TableBuilder::new(&PROCESSES);
+        rows.seed(settings.seed.then_some(&mut builder))?;
+        let begun = (builder.rows() > 0).then(Instant::now);
+        Ok(Self { kernel, rows, builder, waiting: Vec::new(), settings, begun, refreshed: Instant::now() })
     }
 
     /// Works for at most about `timeout`; returns the batches that became full or old enough.
@@ -128,26 +151,57 @@ impl ProcessEvents {
             self.rows.refresh()?;
         }
         while batches.len() < most {
-            let event = match &mut self.kernel {
-                Kernel::Ring(ring) => match ring.receive(self.rows.procfs()) {
-                    Some(event) => Some(event),
-                    None => return Ok(true),
-                },
-                Kernel::Connector(connector) => match connector.receive() {
-                    Some(message) => cn_proc::event(message, &mut self.rows),
-                    None => return Ok(true),
-                },
-            };
-            let Some(event) = event else { continue };
-            self.rows.take(event, &mut self.builder);
-            if self.begun.is_none() && self.builder.rows() > 0 {
-                self.begun = Some(Instant::now());
+            let more = self.receive();
+            let mut waiting = std::mem::take(&mut self.waiting);
+            for event in waiting.drain(..) {
+                self.rows.take(event, &mut self.builder);
+                if self.begun.is_none() && self.builder.rows() > 0 {
+                    self.begun = Some(Instant::now());
+                }
+                if self.builder.is_full(self.settings.batch_rows) {
+                    self.cut(batches);
+                }
             }
-            if self.builder.is_full(self.settings.batch_rows) {
-                self.cut(batches);
+            self.waiting = waiting;
+            if !more {
+                return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Takes some events from the kernel; false if nothing is left.
+    fn receive(&mut self) -> bool {
+        let mut asked = false;
+        let more = loop {
+            let event = match &mut self.kernel {
+                Kernel::Ring(ring) => match ring.receive(self.rows.procfs()) {
+                    Some(event) => event,
+                    None => break false,
+                },
+                // What it says is completed with what was said before, so each is taken in at once.
+                Kernel::Connector(connector) => match connector.receive() {
+                    Some(message) => match cn_proc::event(message, &mut self.rows) {
+                        Some(event) => {
+                            self.rows.ask(&event);
+                            self.waiting.push(event);
+                            break true;
+                        }
+                        None => continue,
+                    },
+                    None => break false,
+                },
+            };
+            asked |= self.rows.ask(&event);
+            self.waiting.push(event);
+            if self.waiting.len() >= CHUNK {
+                break true;
+            }
+        };
+        if let Some(digests) = self.rows.digests().filter(|_| asked) {
+            digests.wait(DIGEST_WAIT);
+        }
+        more
     }
 
     fn wait(&self, timeout: Duration) -> io::Result<()> {
@@ -175,7 +229,16 @@ impl ProcessEvents {
             Kernel::Ring(ring) => (ring.lost(), ring.malformed()),
             Kernel::Connector(connector) => (connector.lost(), connector.malformed()),
         };
+        let digests = self.rows.digests().map(Digests::counts).unwrap_or_default();
         vec![
+            ("seed", counts.seed),
+            ("redacted", counts.redacted),
+            ("place_unknown", counts.place_unknown),
+            ("usage_unknown", counts.usage_unknown),
+            ("hashed", digests.hashed),
+            ("hash_too_large", digests.too_large),
+            ("hash_failed", digests.failed),
+            ("hash_crowded_out", digests.crowded_out),
             ("fork", counts.fork),
             ("exec", counts.exec),
             ("exit", counts.exit),

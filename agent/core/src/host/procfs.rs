@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::event::{Identity, Image, NO_LOGIN, command_line};
+use super::cgroup::{self, Place};
+use super::event::{FileKey, Identity, Image, NO_LOGIN, Terminal, Usage};
 
 /// As many bytes of arguments as the eBPF programs keep.
 pub const ARGS_MAX: usize = 4096;
@@ -22,11 +23,15 @@ pub struct Snapshot {
     pub image: Image,
 }
 
-/// A mounted proc(5), and where the cgroup v2 tree is mounted.
+/// A mounted proc(5), and where the trees of cgroups are mounted.
 #[derive(Debug)]
 pub struct Procfs {
     root: PathBuf,
     cgroups: Option<PathBuf>,
+    /// cgroup v1: the tree of the memory controller.
+    memory: Option<PathBuf>,
+    /// There is a tree of cgroup v1.
+    version_1: bool,
     tick_ns: u64,
 }
 
@@ -35,13 +40,19 @@ impl Procfs {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         let mounts = fs::read_to_string(root.join("self/mounts")).unwrap_or_default();
-        let cgroups = mounts.lines().map(|line| line.split(' ')).find_map(|mut fields| {
-            let (at, kind) = (fields.nth(1)?, fields.next()?);
-            (kind == "cgroup2").then(|| PathBuf::from(at))
-        });
+        let mounted = |kind: &str, option: &str| {
+            mounts.lines().find_map(|line| {
+                let mut fields = line.split(' ');
+                let (at, found, options) = (fields.nth(1)?, fields.next()?, fields.next()?);
+                (found == kind && (option.is_empty() || options.split(',').any(|one| one == option)))
+                    .then(|| PathBuf::from(at))
+            })
+        };
+        let (cgroups, memory) = (mounted("cgroup2", ""), mounted("cgroup", "memory"));
+        let version_1 = mounted("cgroup", "").is_some();
         // SAFETY: sysconf has no preconditions.
         let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-        Self { root, cgroups, tick_ns: 1_000_000_000 / u64::try_from(ticks).unwrap_or(100).max(1) }
+        Self { root, cgroups, memory, version_1, tick_ns: 1_000_000_000 / u64::try_from(ticks).unwrap_or(100).max(1) }
     }
 
     /// Process ids, in no order.
@@ -52,14 +63,24 @@ impl Procfs {
 
     /// The process; None if it is gone. What vanishes first is read first.
     pub fn read(&self, pid: u32) -> Option<Snapshot> {
-        let image = self.image(pid);
+        let mut image = self.image(pid);
         let stat = read_some(&self.folder(pid).join("stat"), 4096)?;
-        let (name, parent_pid, ticks) = parse_stat(&String::from_utf8_lossy(&stat))?;
+        let stat = parse_stat(&String::from_utf8_lossy(&stat))?;
+        let identity = self.identity(pid).map(|identity| Identity { session: stat.session, tty: stat.tty, ..identity });
+        if let Some(identity) = identity {
+            // What can only be guessed when one comes later: the bits of the file, if they fit the users.
+            let file = fs::metadata(self.folder(pid).join("exe")).ok();
+            image.set_uid = identity.uid != identity.euid
+                && file.is_some_and(|file| file.mode() & libc::S_ISUID != 0 && file.uid() == identity.euid);
+            image.capabilities_gained =
+                self.capabilities(stat.parent_pid).map_or(0, |parent| identity.capabilities & !parent);
+        }
+        image.script = script(&stat.name, &image);
         Some(Snapshot {
-            name,
-            parent_pid,
-            start: ticks.saturating_mul(self.tick_ns),
-            identity: self.identity(pid),
+            name: stat.name,
+            parent_pid: stat.parent_pid,
+            start: stat.ticks.saturating_mul(self.tick_ns),
+            identity,
             image,
         })
     }
@@ -72,7 +93,7 @@ impl Procfs {
     /// When the process was created, nanoseconds of CLOCK_BOOTTIME in steps of a tick; None if it is gone.
     pub fn start(&self, pid: u32) -> Option<u64> {
         let stat = read_some(&self.folder(pid).join("stat"), 4096)?;
-        parse_stat(&String::from_utf8_lossy(&stat)).map(|(_, _, ticks)| ticks.saturating_mul(self.tick_ns))
+        parse_stat(&String::from_utf8_lossy(&stat)).map(|stat| stat.ticks.saturating_mul(self.tick_ns))
     }
 
     /// The program of a process, as far as it can be read. Kernel threads and zombies have none.
@@ -80,31 +101,102 @@ impl Procfs {
         let folder = self.folder(pid);
         let arguments = read_some(&folder.join("cmdline"), ARGS_MAX + 1).unwrap_or_default();
         let executable = link(&folder.join("exe"));
-        Image {
+        let file = fs::metadata(folder.join("exe")).ok().as_ref().map(file_key);
+        let mut image = Image {
             args_unknown: arguments.is_empty(),
             args_truncated: arguments.len() > ARGS_MAX,
-            command_line: command_line(&arguments[..arguments.len().min(ARGS_MAX)]),
             executable_unknown: executable.is_empty(),
             executable,
             working_directory: link(&folder.join("cwd")),
-        }
+            file,
+            ..Image::default()
+        };
+        image.set_arguments(&arguments[..arguments.len().min(ARGS_MAX)]);
+        image
+    }
+
+    /// Where proc(5) is mounted.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the process runs, and the ids of its cgroups of version 2 and 1, as in [`Identity`]; None if it is gone.
+    pub fn place(&self, pid: u32) -> Option<(Place, u64, u64)> {
+        let groups = read_some(&self.folder(pid).join("cgroup"), 65_536)?;
+        let groups = String::from_utf8_lossy(&groups);
+        let (unified, memory) = self.cgroup_ids(&groups);
+        Some((cgroup::parse(&groups), unified, memory))
+    }
+
+    /// Whether the ids of cgroups say in which cgroup of every tree a process is.
+    pub fn ids_are_enough(&self, unified: u64, memory: u64) -> bool {
+        unified != 0 && (!self.version_1 || memory != 0)
+    }
+
+    /// Whether cgroups of version 1 are mounted.
+    pub fn has_version_1(&self) -> bool {
+        self.version_1
+    }
+
+    /// What the process used so far, which can be read until its parent has heard of its end.
+    pub fn usage(&self, pid: u32) -> Option<Usage> {
+        let stat = read_some(&self.folder(pid).join("stat"), 4096)?;
+        let stat = parse_stat(&String::from_utf8_lossy(&stat))?;
+        let io = read_some(&self.folder(pid).join("io"), 4096).unwrap_or_default();
+        let (read, written) = parse_io(&String::from_utf8_lossy(&io));
+        Some(Usage { cpu: stat.cpu_ticks.saturating_mul(self.tick_ns), read, written })
+    }
+
+    fn capabilities(&self, pid: u32) -> Option<u64> {
+        let status = read_some(&self.folder(pid).join("status"), 16_384)?;
+        parse_status(&String::from_utf8_lossy(&status)).map(|status| status.capabilities)
     }
 
     /// Whom the process runs as; None if it is gone.
     fn identity(&self, pid: u32) -> Option<Identity> {
         let folder = self.folder(pid);
         let status = read_some(&folder.join("status"), 16_384)?;
-        let (uid, euid, gid) = parse_status(&String::from_utf8_lossy(&status))?;
+        let status = parse_status(&String::from_utf8_lossy(&status))?;
+        let namespace = |name: &str| {
+            let inode = fs::metadata(folder.join("ns").join(name)).map_or(0, |metadata| metadata.ino());
+            u32::try_from(inode).unwrap_or(0)
+        };
+        let groups = read_some(&folder.join("cgroup"), 65_536).unwrap_or_default();
+        let (cgroup, cgroup_v1) = self.cgroup_ids(&String::from_utf8_lossy(&groups));
         let login_uid = fs::read_to_string(folder.join("loginuid")).ok();
         let login_uid = login_uid.and_then(|text| text.trim().parse().ok()).unwrap_or(NO_LOGIN);
-        Some(Identity { uid, euid, gid, login_uid, cgroup: self.cgroup(&folder).unwrap_or(0) })
+        Some(Identity {
+            uid: status.uid,
+            euid: status.euid,
+            gid: status.gid,
+            login_uid,
+            cgroup,
+            cgroup_v1,
+            capabilities: status.capabilities,
+            pid_namespace: namespace("pid"),
+            mount_namespace: namespace("mnt"),
+            network_namespace: namespace("net"),
+            ..Identity::UNKNOWN
+        })
     }
 
-    /// The id of a cgroup is the inode number of its folder (kernfs, 64-bit machines).
-    fn cgroup(&self, folder: &Path) -> Option<u64> {
-        let groups = fs::read_to_string(folder.join("cgroup")).ok()?;
-        let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-        Some(fs::metadata(self.cgroups.as_ref()?.join(path)).ok()?.ino())
+    /// The id of a cgroup is the inode number of its folder (kernfs, 64-bit machines); 0 if unknown.
+    fn cgroup_ids(&self, groups: &str) -> (u64, u64) {
+        let id = |tree: &Option<PathBuf>, path: Option<&str>| {
+            let folder = tree.as_ref()?.join(path?.trim_start_matches('/'));
+            fs::metadata(folder).ok().map(|metadata| metadata.ino())
+        };
+        let fields = |line: &'_ str| -> Option<(String, String)> {
+            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+            Some((controllers.to_owned(), path.to_owned()))
+        };
+        let lines: Vec<(String, String)> = groups.lines().filter_map(fields).collect();
+        let path = |wanted: &dyn Fn(&str) -> bool| {
+            lines.iter().find(|(controllers, _)| wanted(controllers)).map(|(_, path)| path.as_str())
+        };
+        let unified = path(&|controllers| controllers.is_empty());
+        let memory = path(&|controllers| controllers.split(',').any(|one| one == "memory"));
+        (id(&self.cgroups, unified).unwrap_or(0), id(&self.memory, memory).unwrap_or(0))
     }
 
     fn folder(&self, pid: u32) -> PathBuf {
@@ -123,21 +215,95 @@ fn read_some(path: &Path, limit: usize) -> Option<Vec<u8>> {
     Some(content)
 }
 
-/// comm, ppid and starttime (field 22). The name is in brackets and may contain brackets and spaces itself.
-fn parse_stat(stat: &str) -> Option<(String, u32, u64)> {
-    let (begin, end) = (stat.find('(')?, stat.rfind(')')?);
-    let name = stat.get(begin + 1..end)?;
-    let mut fields = stat[end + 1..].split_ascii_whitespace();
-    let parent = fields.nth(1)?.parse().ok()?;
-    Some((name.to_owned(), parent, fields.nth(17)?.parse().ok()?))
+/// The version of a file.
+pub fn file_key(metadata: &fs::Metadata) -> FileKey {
+    let device = metadata.dev();
+    FileKey {
+        // As the kernel has it: twenty bits for the minor number.
+        device: u64::from(libc::major(device)) << 20 | u64::from(libc::minor(device)),
+        inode: metadata.ino(),
+        size: metadata.size(),
+        changed: (metadata.ctime(), metadata.ctime_nsec() as u32),
+    }
 }
 
-/// Real and effective uid, real gid.
-fn parse_status(status: &str) -> Option<(u32, u32, u32)> {
+/// The name of a process that interprets a script is the script's (comm, 15 bytes), and the script is among its first
+/// arguments.
+fn script(name: &str, image: &Image) -> String {
+    let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    if name.is_empty() || image.executable_unknown || base(&image.executable).starts_with(name) {
+        return String::new();
+    }
+    let found = image.arguments.iter().skip(1).take(2).find(|one| {
+        let base = base(one);
+        base == name || name.len() == 15 && base.starts_with(name)
+    });
+    match found {
+        Some(path) if path.starts_with('/') => path.clone(),
+        Some(path) => format!("{}/{}", image.working_directory.trim_end_matches('/'), path.trim_start_matches("./")),
+        None => String::new(),
+    }
+}
+
+/// Some fields of /proc/PID/stat.
+#[derive(Clone, Debug, PartialEq)]
+struct Stat {
+    name: String,
+    parent_pid: u32,
+    session: u32,
+    tty: Terminal,
+    /// utime and stime.
+    cpu_ticks: u64,
+    /// starttime, field 22.
+    ticks: u64,
+}
+
+/// The name is in brackets and may contain brackets and spaces itself.
+fn parse_stat(stat: &str) -> Option<Stat> {
+    let (begin, end) = (stat.find('(')?, stat.rfind(')')?);
+    let name = stat.get(begin + 1..end)?.to_owned();
+    let fields: Vec<&str> = stat[end + 1..].split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    // Field 3, the state, is the first after the name. The terminal is a number as in stat(2), kept in an int.
+    let device = fields.get(4)?.parse::<i64>().ok()? as u32;
+    Some(Stat {
+        name,
+        parent_pid: number(1)? as u32,
+        session: number(3)? as u32,
+        tty: Terminal { major: device >> 8 & 0xfff, minor: device & 0xff | device >> 12 & 0xf_ff00 },
+        cpu_ticks: number(11)?.saturating_add(number(12)?),
+        ticks: number(19)?,
+    })
+}
+
+/// Some lines of /proc/PID/status.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Status {
+    uid: u32,
+    euid: u32,
+    gid: u32,
+    capabilities: u64,
+}
+
+fn parse_status(status: &str) -> Option<Status> {
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::split_ascii_whitespace);
     let mut uids = field("Uid:")?;
-    let gid = field("Gid:")?.next()?.parse().ok()?;
-    Some((uids.next()?.parse().ok()?, uids.next()?.parse().ok()?, gid))
+    let capabilities = field("CapEff:").and_then(|mut words| u64::from_str_radix(words.next()?, 16).ok());
+    Some(Status {
+        uid: uids.next()?.parse().ok()?,
+        euid: uids.next()?.parse().ok()?,
+        gid: field("Gid:")?.next()?.parse().ok()?,
+        capabilities: capabilities.unwrap_or(0),
+    })
+}
+
+/// read_bytes and write_bytes of /proc/PID/io; 0 where they are not told.
+fn parse_io(io: &str) -> (u64, u64) {
+    let field = |name: &str| {
+        let value = io.lines().find_map(|line| line.strip_prefix(name));
+        value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+    };
+    (field("read_bytes:"), field("write_bytes:"))
 }
 
 #[cfg(test)]
@@ -166,8 +332,20 @@ mod tests {
 
     #[test]
     fn a_name_may_hold_brackets() {
-        let stat = "7 (a) b (c) S 3 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 1234 0 0";
-        assert_eq!(parse_stat(stat), Some(("a) b (c".into(), 3, 1234)));
+        let stat = "7 (a) b (c) S 3 7 6 34817 -1 4194560 1 0 0 0 5 6 0 0 20 0 1 0 1234 0 0";
+        let tty = Terminal { major: 136, minor: 1 };
+        let stat_of = Stat { name: "a) b (c".into(), parent_pid: 3, session: 6, tty, cpu_ticks: 11, ticks: 1234 };
+        assert_eq!(parse_stat(stat), Some(stat_of));
+    }
+
+    #[test]
+    fn a_script_is_known_by_the_name_of_its_process() {
+        let mut image =
+            Image { executable: "/usr/bin/dash".into(), working_directory: "/srv".into(), ..Image::default() };
+        image.set_arguments(b"/bin/sh\0./backup.sh\0now\0");
+        assert_eq!(script("backup.sh", &image), "/srv/backup.sh");
+        assert_eq!(script("dash", &image), "");
+        assert_eq!(script("sh", &image), "");
     }
 
     proptest! {
@@ -175,6 +353,7 @@ mod tests {
         fn never_panics(content in ".{0,200}") {
             let _ = parse_stat(&content);
             let _ = parse_status(&content);
+            let _ = parse_io(&content);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Records of the eBPF programs to events. The layout is documented in `luytre_agent/ebpf/process_record.h`.
 
-use super::event::{Action, Event, Identity, Image, command_line};
+use super::event::{Action, Event, FileKey, Identity, Image, Terminal, Usage};
 
-const HEADER: usize = 112;
+const HEADER: usize = 216;
 
 const FORK: u32 = 1;
 const EXEC: u32 = 2;
@@ -12,6 +12,8 @@ const ARGS_UNREAD: u32 = 1;
 const EXE_DELETED: u32 = 2;
 const EXE_PARTIAL: u32 = 4;
 const CWD_PARTIAL: u32 = 8;
+const SETUID: u32 = 16;
+const SETGID: u32 = 32;
 
 /// A record, and what the kernel could not tell.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +33,10 @@ pub fn parse(bytes: &[u8]) -> Option<Record> {
     let action = match u32_at(header, 0) {
         FORK => Action::Fork,
         EXEC => Action::Exec(image(header, tail, flags)?),
-        EXIT => Action::Exit(u32_at(header, 64)),
+        EXIT => {
+            let usage = Usage { cpu: u64_at(header, 192), read: u64_at(header, 200), written: u64_at(header, 208) };
+            Action::Exit(u32_at(header, 64), Some(usage))
+        }
         _ => return None,
     };
     let event = Event {
@@ -49,6 +54,13 @@ pub fn parse(bytes: &[u8]) -> Option<Record> {
             gid: u32_at(header, 56),
             login_uid: u32_at(header, 60),
             cgroup: u64_at(header, 32),
+            cgroup_v1: u64_at(header, 112),
+            capabilities: u64_at(header, 120),
+            session: u32_at(header, 168),
+            tty: Terminal { major: u32_at(header, 172), minor: u32_at(header, 176) },
+            pid_namespace: u32_at(header, 180),
+            mount_namespace: u32_at(header, 184),
+            network_namespace: u32_at(header, 188),
         }),
     };
     Some(Record {
@@ -62,19 +74,41 @@ pub fn parse(bytes: &[u8]) -> Option<Record> {
 fn image(header: &[u8], tail: &[u8], flags: u32) -> Option<Image> {
     let (arguments, tail) = tail.split_at_checked(u16_at(header, 72) as usize)?;
     let (executable, tail) = tail.split_at_checked(u16_at(header, 74) as usize)?;
-    let (working_directory, _) = tail.split_at_checked(u16_at(header, 76) as usize)?;
+    let (working_directory, tail) = tail.split_at_checked(u16_at(header, 76) as usize)?;
+    let (script, _) = tail.split_at_checked(u16_at(header, 78) as usize)?;
     let mut executable = path(executable, flags & EXE_PARTIAL != 0);
     if flags & EXE_DELETED != 0 {
         executable.push_str(" (deleted)"); // as /proc/PID/exe shows it
     }
-    Some(Image {
+    let working_directory = path(working_directory, flags & CWD_PARTIAL != 0);
+    let mut image = Image {
         executable,
-        command_line: command_line(arguments),
-        working_directory: path(working_directory, flags & CWD_PARTIAL != 0),
+        script: absolute(&text(script), &working_directory),
+        file: Some(FileKey {
+            device: u32_at(header, 164).into(),
+            inode: u64_at(header, 136),
+            size: u64_at(header, 144),
+            changed: (u64_at(header, 152).cast_signed(), u32_at(header, 160)),
+        }),
+        set_uid: flags & SETUID != 0,
+        set_gid: flags & SETGID != 0,
+        capabilities_gained: u64_at(header, 120) & !u64_at(header, 128),
+        working_directory,
         args_truncated: flags & ARGS_UNREAD == 0 && u32_at(header, 68) as usize > arguments.len(),
         args_unknown: flags & ARGS_UNREAD != 0,
-        executable_unknown: false,
-    })
+        ..Image::default()
+    };
+    image.set_arguments(arguments);
+    Some(image)
+}
+
+/// A path as it was given, from the working directory.
+fn absolute(given: &str, working_directory: &str) -> String {
+    match given {
+        "" => String::new(),
+        _ if given.starts_with('/') => given.to_owned(),
+        _ => format!("{}/{}", working_directory.trim_end_matches('/'), given.trim_start_matches("./")),
+    }
 }
 
 /// Components, leaf first, to a path; ".../" where its beginning is missing.

@@ -23,7 +23,7 @@ fn event(action: Action, pid: u32, parent_pid: u32) -> Event {
         parent_start: if parent_pid == 0 { 0 } else { 5 * SECOND },
         name: format!("name-{pid}"),
         parent_name: format!("name-{parent_pid}"),
-        identity: Some(Identity { uid: 0, euid: 1, gid: 2, login_uid: 3, cgroup: 4 }),
+        identity: Some(Identity { uid: 0, euid: 1, gid: 2, login_uid: 3, cgroup: 4, ..Identity::UNKNOWN }),
     }
 }
 
@@ -50,7 +50,7 @@ fn has(line: &str, column: &str, value: &str) -> bool {
 fn the_parent_is_joined_and_the_start_makes_the_identity() {
     let mut rows = rows("/nonexistent");
     let lines = lines(&mut rows, [event(program(7), 7, 0), event(program(8), 8, 7)]);
-    assert!(has(&lines[0], "process_oddities", "\"\""), "{}", lines[0]);
+    assert!(has(&lines[0], "process_oddities", "\"place_unknown\""), "{}", lines[0]);
     for (column, value) in [
         ("process_entity_id", entity(BOOT, 8, 500).to_string()),
         ("process_parent_entity_id", entity(BOOT, 7, 500).to_string()),
@@ -70,7 +70,7 @@ fn the_parent_is_joined_and_the_start_makes_the_identity() {
 #[test]
 fn a_process_ends_once() {
     let mut rows = rows("/nonexistent");
-    let events = [event(program(7), 7, 0), event(Action::Exit(256), 7, 0), event(Action::Exit(256), 7, 0)];
+    let events = [event(program(7), 7, 0), event(Action::Exit(256, None), 7, 0), event(Action::Exit(256, None), 7, 0)];
     let lines = lines(&mut rows, events);
     assert_eq!(lines.len(), 2);
     assert!(has(&lines[1], "process_exit_code", "1") && has(&lines[1], "process_lifetime", "4000000"), "{}", lines[1]);
@@ -80,13 +80,18 @@ fn a_process_ends_once() {
 #[test]
 fn what_nobody_knows_is_said_and_counted() {
     let mut rows = rows("/nonexistent");
-    let mut unknown = event(Action::Exit(0), 7, 6);
+    let mut unknown = event(Action::Exit(0, None), 7, 6);
     unknown.identity = None;
     let lines = lines(&mut rows, [unknown]);
     assert!(
-        has(&lines[0], "process_oddities", "\"exe_unknown args_unknown parent_unknown user_unknown\""),
+        has(
+            &lines[0],
+            "process_oddities",
+            "\"exe_unknown args_unknown parent_unknown user_unknown place_unknown usage_unknown\""
+        ),
         "{lines:?}"
     );
+    assert_eq!((rows.counts().place_unknown, rows.counts().usage_unknown), (1, 1));
     assert!(has(&lines[0], "user_id", "4294967295") && has(&lines[0], "user_name", "\"\""), "not root: {}", lines[0]);
     assert!(has(&lines[0], "process_parent_name", "\"name-6\""), "the kernel said that much");
     let counts = rows.counts();
@@ -97,7 +102,7 @@ fn what_nobody_knows_is_said_and_counted() {
 #[test]
 fn a_reused_pid_is_another_process() {
     let mut rows = rows("/nonexistent");
-    let mut later = event(Action::Exit(0), 7, 0);
+    let mut later = event(Action::Exit(0, None), 7, 0);
     later.start = 6 * SECOND;
     let lines = lines(&mut rows, [event(program(7), 7, 0), later]);
     assert!(has(&lines[1], "process_executable", "\"\""), "not the program of the earlier one: {}", lines[1]);
@@ -121,7 +126,7 @@ fn a_parent_that_was_forgotten_is_read_again() {
 #[test]
 fn a_start_that_is_unknown_makes_no_identity() {
     let mut rows = rows("/nonexistent");
-    let mut late = event(Action::Exit(9), 7, 0);
+    let mut late = event(Action::Exit(9, None), 7, 0);
     late.start = 0;
     let lines = lines(&mut rows, [late]);
     assert!(has(&lines[0], "process_entity_id", "0") && has(&lines[0], "process_lifetime", "0"), "{}", lines[0]);
@@ -139,7 +144,7 @@ fn the_table_stays_small() {
 fn what_runs_already_is_learnt() {
     let mut rows = rows("/proc");
     rows.table = Table::new(Limits::default());
-    rows.seed();
+    rows.seed(None).expect("a clock");
     let me = rows.table.get(std::process::id()).cloned().expect("this process");
     assert_eq!(me.parent.pid, std::os::unix::process::parent_id());
     let parent = rows.table.get(me.parent.pid).cloned().expect("our parent");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use sha1::{Digest, Sha1};
 
+use super::cgroup::Place;
 use super::event::{Identity, Image};
 use super::owners::Owners;
 
@@ -37,6 +38,8 @@ pub struct Process {
     pub program: Arc<Program>,
     pub parent: Parent,
     pub identity: Option<Identity>,
+    /// None if it is not known.
+    pub place: Option<Arc<Place>>,
     pub exited: bool,
 }
 
@@ -212,6 +215,7 @@ mod tests {
             program: Arc::new(Program { name: String::new(), image }),
             parent: Parent { pid: 1, entity: 1, program: None },
             identity: None,
+            place: None,
             exited: false,
         }
     }

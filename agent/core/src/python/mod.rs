@@ -3,6 +3,7 @@
 mod batch;
 mod live;
 mod processes;
+mod redact;
 mod replay;
 mod rows;
 mod shared;
@@ -19,6 +20,8 @@ mod _core {
     use super::live::LiveCapture;
     #[pymodule_export]
     use super::processes::ProcessEvents;
+    #[pymodule_export]
+    use super::redact::{check_patterns, redact, redaction_counts, set_redaction};
     #[pymodule_export]
     use super::replay::{FileReplay, read_only_count};
     #[pymodule_export]

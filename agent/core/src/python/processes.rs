@@ -19,13 +19,18 @@ pub struct ProcessEvents(Shared<Worker>);
 #[pymethods]
 impl ProcessEvents {
     #[new]
-    #[pyo3(signature = (rung, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=8_388_608, owners=None))]
+    #[pyo3(signature = (rung, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=8_388_608, seed=true, forks=false,
+                        hashes=true, owners=None))]
+    #[allow(clippy::too_many_arguments)] // keywords in Python
     fn new(
         py: Python<'_>,
         rung: &str,
         batch_rows: usize,
         batch_seconds: f64,
         ring_bytes: usize,
+        seed: bool,
+        forks: bool,
+        hashes: bool,
         owners: Option<Py<Owners>>,
     ) -> PyResult<Self> {
         let owners = owners.map(|owners| owners.get().0.clone());
@@ -36,7 +41,8 @@ impl ProcessEvents {
             return Err(PyValueError::new_err("batch_rows is 0; give at least 1"));
         }
         let batch_age = Duration::from_micros(microseconds("batch_seconds", batch_seconds)?.unsigned_abs());
-        let core = py.detach(|| Core::open(rung, Settings { batch_rows, batch_age, ring_bytes }, owners))?;
+        let settings = Settings { batch_rows, batch_age, ring_bytes, seed, forks, digests: hashes };
+        let core = py.detach(|| Core::open(rung, settings, owners))?;
         Ok(Self(Shared::new(Worker { core: Some(core), last: Totals::default() })))
     }
 
