@@ -10,7 +10,13 @@ PROCESSES = Table(
     "One row per process event: exec and exit, seed once for each that ran before the agent, fork if configured",
     (
         Column("event_time", Kind.TIME, "When it happened", codec="Delta, ZSTD", example="2026-11-23 02:11:03.120001"),
-        Column("event_action", Kind.NAME, "exec, exit, seed (ran before the agent), or fork", sigma=("event_type",), example="exec"),
+        Column(
+            "event_action",
+            Kind.NAME,
+            "exec, exit, seed (ran before the agent), or fork",
+            sigma=("event_type",),
+            example="exec",
+        ),
         Column("event_source", Kind.NAME, "How the agent knows: ebpf, cn_proc, proc", example="ebpf"),
         Column("process_pid", Kind.U32, "Process id in the agent's pid namespace", sigma=("ProcessId",), example="812"),
         Column(
@@ -32,7 +38,11 @@ PROCESSES = Table(
             "process_executable", Kind.NAME, "Path of the executable", sigma=("Image", "exe"), example="/usr/bin/bash"
         ),
         Column(
-            "process_command_line", Kind.TEXT, "Arguments joined by spaces, redacted", sigma=("CommandLine",), example="bash -i"
+            "process_command_line",
+            Kind.TEXT,
+            "Arguments joined by spaces, redacted",
+            sigma=("CommandLine",),
+            example="bash -i",
         ),
         Column(
             "process_working_directory", Kind.NAME, "Working directory", sigma=("CurrentDirectory",), example="/var/www"

@@ -18,6 +18,9 @@ pub const REDACTED: &str = "[redacted]";
 /// Longest text in which words are looked at one by one; the patterns see all of it.
 const WORDS_MAX: usize = 1 << 20;
 
+/// How deep quotes in quotes are looked into.
+const DEPTH: usize = 3;
+
 /// Patterns that know a secret wherever it stands. Group 1, if there is one, is kept, and so is group 2; the rest is
 /// replaced.
 const PATTERNS: [&str; 9] = [
@@ -112,7 +115,7 @@ impl Redactor {
         self.texts.fetch_add(1, Ordering::Relaxed);
         let mut found = self.words(arguments);
         for argument in arguments {
-            if let Cow::Owned(clean) = self.inner(argument) {
+            if let Cow::Owned(clean) = self.inner(argument, 0) {
                 *argument = clean;
                 found += 1;
             }
@@ -127,13 +130,13 @@ impl Redactor {
             return Cow::Borrowed(text);
         }
         self.texts.fetch_add(1, Ordering::Relaxed);
-        let clean = self.inner(text);
+        let clean = self.inner(text, 0);
         self.values.fetch_add(u64::from(matches!(clean, Cow::Owned(_))), Ordering::Relaxed);
         clean
     }
 
     /// The patterns, and then the words, if there are several.
-    fn inner<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    fn inner<'a>(&self, text: &'a str, depth: usize) -> Cow<'a, str> {
         let mut clean = Cow::Borrowed(text);
         let patterns = &*PATTERNS_COMPILED;
         for index in patterns.any.matches(text) {
@@ -159,7 +162,17 @@ impl Redactor {
         // Without a dash and a blank there is no flag with a value.
         if clean.len() <= WORDS_MAX && clean.contains('-') && clean.contains(char::is_whitespace) {
             let (blanks, mut words) = split(&clean);
-            if self.words(&mut words) > 0 {
+            let mut found = self.words(&mut words) > 0;
+            // A quoted command, as behind `sh -c`.
+            for word in words.iter_mut().filter(|word| depth < DEPTH && word.starts_with(['"', '\'']) && word.len() > 2)
+            {
+                let within = 1..word.len() - usize::from(word.ends_with(['"', '\'']));
+                if let Cow::Owned(clean) = self.inner(&word[within.clone()], depth + 1) {
+                    word.replace_range(within, &clean);
+                    found = true;
+                }
+            }
+            if found {
                 return Cow::Owned(blanks.into_iter().zip(words).flat_map(|(blank, word)| [blank, word]).collect());
             }
         }
@@ -181,6 +194,8 @@ impl Redactor {
                     continue;
                 }
             }
+            // A subshell; cron's `CMD (...)`; what sudo(8) writes to its log.
+            open |= word.starts_with(['(', '`']) || word.contains("$(") || word.starts_with("COMMAND=");
             if !bare.starts_with('-') {
                 if bare.split_once('=').is_some_and(|(name, value)| !value.is_empty() && is_flag(name)) {
                     let at = word.find('=').map_or(0, |at| at + 1);

@@ -19,6 +19,9 @@ fn secrets_go_and_the_rest_stays() {
         ("sudo -u www mysql -phunter2", "sudo -u www mysql -p[redacted]"),
         ("sshpass -p hunter2 ssh an@host", "sshpass -p [redacted] ssh an@host"),
         ("cd /x; mysql -phunter2", "cd /x; mysql -p[redacted]"),
+        ("sh -c 'cd /; mysql -phunter2 db' x", "sh -c 'cd /; mysql -p[redacted] db' x"),
+        ("(root) CMD (mysql -phunter2 db)", "(root) CMD (mysql -p[redacted] db)"),
+        ("an : COMMAND=/usr/bin/mysql -phunter2", "an : COMMAND=/usr/bin/mysql -p[redacted]"),
         ("curl -u an:hunter2 http://x/", "curl -u an:[redacted] http://x/"),
         ("curl --user=an:hunter2 http://x/", "curl --user=an:[redacted] http://x/"),
         ("curl -uan:hunter2 http://x/", "curl -uan:[redacted] http://x/"),
@@ -100,7 +103,7 @@ fn it_can_be_switched_off_and_taught() {
     assert_eq!(off.text("x --password hunter2"), "x --password hunter2");
     let taught = Redactor::new(true, &["ticket-([0-9]+)".into(), "abc".into()]).expect("patterns");
     assert_eq!(taught.text("x ticket-77! abc"), "x ticket-[redacted]! [redacted]");
-    let error = Redactor::new(true, &["(".into()]).err().expect("refused");
+    let error = Redactor::new(true, &["(".into()]).expect_err("refused");
     assert!(error.starts_with("\"(\" is not a pattern: "), "{error}");
 }
 
