@@ -1,14 +1,14 @@
 CREATE TABLE IF NOT EXISTS `processes`
 (
     `event_time` DateTime64(6, 'UTC') COMMENT 'When it happened' CODEC(Delta, ZSTD),
-    `event_action` LowCardinality(String) COMMENT 'exec or exit',
+    `event_action` LowCardinality(String) COMMENT 'exec, exit, seed (ran before the agent), or fork',
     `event_source` LowCardinality(String) COMMENT 'How the agent knows: ebpf, cn_proc, proc',
     `process_pid` UInt32 COMMENT 'Process id in the agent\'s pid namespace',
     `process_entity_id` UInt64 COMMENT 'Identity of the process: 8 bytes of SHA-1 over boot id, pid and clock ticks to its start; 0 if unknown',
     `process_start` DateTime64(6, 'UTC') COMMENT 'When the process was created' CODEC(Delta, ZSTD),
     `process_name` LowCardinality(String) COMMENT 'Command name (comm, 15 bytes)',
     `process_executable` LowCardinality(String) COMMENT 'Path of the executable',
-    `process_command_line` String COMMENT 'Arguments joined by spaces',
+    `process_command_line` String COMMENT 'Arguments joined by spaces, redacted',
     `process_working_directory` LowCardinality(String) COMMENT 'Working directory',
     `process_parent_pid` UInt32 COMMENT 'Process id of the parent',
     `process_parent_entity_id` UInt64 COMMENT 'Identity of the parent',
@@ -37,10 +37,10 @@ CREATE TABLE IF NOT EXISTS `processes`
     `systemd_unit` LowCardinality(String) COMMENT 'systemd unit by the cgroup of the process',
     `container_id` LowCardinality(String) COMMENT 'Container by the cgroup of the process',
     `container_runtime` LowCardinality(String) COMMENT 'docker, containerd, cri-o, podman, lxc, or empty',
-    `process_cpu_time` UInt64 COMMENT 'User and system time at exit, microseconds' CODEC(T64, ZSTD),
+    `process_cpu_time` UInt64 COMMENT 'Time on a processor at exit, microseconds, as the scheduler last counted' CODEC(T64, ZSTD),
     `process_io_read_bytes` UInt64 COMMENT 'Bytes read from storage, at exit' CODEC(T64, ZSTD),
     `process_io_write_bytes` UInt64 COMMENT 'Bytes written to storage, at exit' CODEC(T64, ZSTD),
-    `process_oddities` LowCardinality(String) COMMENT 'What is missing: args_truncated, exe_unknown, args_unknown, parent_unknown, user_unknown; space-separated',
+    `process_oddities` LowCardinality(String) COMMENT 'What is missing: args_truncated; exe_, args_, parent_, user_, place_ (unit, container), usage_unknown',
     `agent_id` LowCardinality(String) COMMENT 'Identity of the sender: the common name of its certificate',
     `host_name` LowCardinality(String) COMMENT 'Host name as the agent states it',
     `boot_id` LowCardinality(String) COMMENT 'One numbering of rows: a UUID, new with every host boot and every new spool',
@@ -56,4 +56,4 @@ PARTITION BY toDate(collector_time)
 ORDER BY (agent_id, event_time)
 TTL toDateTime(collector_time) + toIntervalDay(365)
 SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
-COMMENT 'One row per process event: exec and exit'
+COMMENT 'One row per process event: exec and exit, seed once for each that ran before the agent, fork if configured'
