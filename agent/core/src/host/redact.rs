@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock, RwLock};
 
 use regex::{Captures, Regex, RegexSet};
 
+use super::event::Image;
 use super::redact_programs::{self as programs, Short};
 
 /// What stands in place of a secret.
@@ -122,6 +123,15 @@ impl Redactor {
         }
         self.values.fetch_add(found, Ordering::Relaxed);
         found > 0
+    }
+
+    /// What a process was started with; true if something was replaced.
+    pub fn image(&self, image: &mut Image) -> bool {
+        let found = self.arguments(&mut image.arguments);
+        if found {
+            image.command_line = image.arguments.join(" ");
+        }
+        found
     }
 
     /// A text, such as a command line or a line of a log.

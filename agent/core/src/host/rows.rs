@@ -363,10 +363,7 @@ impl Rows {
 
     /// Takes secrets out.
     fn clean(&mut self, image: &mut Image) {
-        if self.redactor.arguments(&mut image.arguments) {
-            self.counts.redacted += 1;
-            image.command_line = image.arguments.join(" ");
-        }
+        self.counts.redacted += u64::from(self.redactor.image(image));
     }
 
     fn digest(&self, image: &Image) -> Option<Arc<str>> {

@@ -56,7 +56,8 @@ impl SocketEvents {
         }
         let batch_age = Duration::from_micros(microseconds("batch_seconds", batch_seconds)?.unsigned_abs());
         let owners = owners.get().0.clone();
-        let core = py.detach(|| Core::open(rung, Settings { batch_rows, batch_age, ring_bytes }, owners))?;
+        let settings = Settings { batch_rows, batch_age, ring_bytes, seed: true, forks: false, digests: false };
+        let core = py.detach(|| Core::open(rung, settings, owners))?;
         Ok(Self(Shared::new(Worker { core: Some(core), last: Totals::default() })))
     }
 

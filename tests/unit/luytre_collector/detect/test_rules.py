@@ -130,7 +130,16 @@ def test_every_fault_of_a_rule_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"\xff\xfe", b"\0", b"- 1\n", b"[" * 20000, b"[" * 200_000, b"a" * (1 << 21), b"? [a]\n: b\n", b"!!python/object:os.system x: y"],
+    [
+        b"\xff\xfe",
+        b"\0",
+        b"- 1\n",
+        b"[" * 20000,
+        b"[" * 200_000,
+        b"a" * (1 << 21),
+        b"? [a]\n: b\n",
+        b"!!python/object:os.system x: y",
+    ],
 )
 def test_bytes_that_are_no_rules(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "x.yml").write_bytes(raw)

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::super::clock::Clock;
 use super::super::owners::{End, Owner, Owners};
 use super::super::procfs::Procfs;
+use super::super::redact;
 use super::super::table::{Parent, Process, Program, entity};
 use super::super::users::Users;
 use super::record::{Kind, Record};
@@ -218,16 +219,19 @@ impl Rows {
         if let Some(process) = self.owners.process(owner.entity) {
             return Some(process);
         }
-        let seen = self.procfs.read(owner.pid)?;
+        let mut seen = self.procfs.read(owner.pid)?;
         if self.procfs.ticks(seen.start) != self.procfs.ticks(record.start) {
             return None;
         }
+        redact::current().image(&mut seen.image);
+        let place = self.procfs.place(owner.pid).map(|(place, ..)| Arc::new(place));
         let process = Process {
             entity: owner.entity,
             start: record.start,
             program: Arc::new(Program { name: seen.name, image: seen.image }),
             parent: Parent { pid: seen.parent_pid, entity: 0, program: None },
             identity: seen.identity,
+            place,
             exited: false,
         };
         self.owners.learn(&process);
