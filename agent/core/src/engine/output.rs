@@ -124,14 +124,14 @@ impl Output {
             row.process_name = &found.owner.name;
             row.user_id = found.owner.user_id;
             row.user_name = &found.owner.user_name;
-            row.systemd_unit = &found.owner.unit;
-            row.container_id = &found.owner.container;
             row.attribution_method = found.owner.method;
             row.attribution_confidence = found.confidence;
         }
         if let Some(process) = process {
             row.process_executable = &process.program.image.executable;
             row.process_command_line = &process.program.image.command_line;
+            row.systemd_unit = process.place.as_ref().map_or("", |place| &place.unit);
+            row.container_id = process.place.as_ref().map_or("", |place| &place.container);
             row.process_parent_entity_id = process.parent.entity;
             row.process_parent_name = process.parent.program.as_ref().map_or("", |program| &program.name);
         }

@@ -32,8 +32,6 @@ pub struct Owner {
     pub name: String,
     pub user_id: u32,
     pub user_name: String,
-    pub unit: String,
-    pub container: String,
     /// `attribution_method`.
     pub method: &'static str,
 }

@@ -134,8 +134,6 @@ impl Rows {
             name: record.name.clone(),
             user_id: record.uid,
             user_name: self.users.name(record.uid).to_owned(),
-            unit: String::new(),
-            container: String::new(),
             method: self.source,
         });
         if self.known.len() >= MOST_OWNERS {
@@ -177,6 +175,7 @@ impl Rows {
         let process = self.process(&owner, record);
         self.counts.owner_unknown += u64::from(owner.entity == 0);
         self.counts.program_unknown += u64::from(process.is_none() && owner.entity != 0);
+        let place = process.as_ref().and_then(|process| process.place.as_deref());
         let local = (record.local, record.local_port);
         let remote = (record.remote, record.remote_port);
         let inbound = record.passive() || record.listener();
@@ -203,8 +202,8 @@ impl Rows {
             process_command_line: process.as_ref().map_or("", |process| &process.program.image.command_line),
             user_id: owner.user_id,
             user_name: &owner.user_name,
-            systemd_unit: &owner.unit,
-            container_id: &owner.container,
+            systemd_unit: place.map_or("", |place| &place.unit),
+            container_id: place.map_or("", |place| &place.container),
             attribution_method: if owner.entity == 0 { "" } else { owner.method },
             attribution_confidence: record.confidence(),
         }
