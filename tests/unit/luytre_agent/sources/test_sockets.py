@@ -162,3 +162,19 @@ def test_what_is_refused_names_a_remedy() -> None:
 def test_it_can_be_switched_off() -> None:
     assert sockets.build(Config(enabled=False), _core.Owners()) == {}
     assert list(sockets.build(Config(), _core.Owners())) == ["sockets"]
+
+
+@pytest.mark.root
+def test_secrets_of_command_lines_do_not_leave(watch: Watch) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        arguments = ["127.0.0.1", str(port), "--password=hunter2-luytre"]
+        client = subprocess.Popen(
+            [sys.executable, "-c", f"{TELL}; sys.stdin.read()", *arguments], stdin=subprocess.PIPE
+        )
+        (row,) = watch.until(port, "connect")["connect"]
+        client.communicate()
+    assert row["process_pid"] == client.pid
+    assert "--password=" in row["process_command_line"]
+    assert "hunter2" not in json.dumps(watch.rows)
