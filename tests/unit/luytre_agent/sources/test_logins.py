@@ -208,3 +208,18 @@ def test_nothing_is_built_when_it_is_off(tmp_path: Path) -> None:
     assert logins.build(Config(enabled=False), tmp_path) == {}
     made = logins.build(Config(), tmp_path)["logins"]()
     assert (made.name, made.finished, list(made.samples()), list(made.close())) == ("logins", False, [], [])
+
+
+def test_planted_secrets_never_leave(host: Host) -> None:
+    source = host.source()
+    secret = "Tr0ub4dor-and-3"
+    host.write(
+        f"sudo:  lan : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/mysql --password={secret} -h db",
+        f"CRON[7]: (root) CMD (curl https://lan:{secret}@example.org/)",
+    )
+    found = gather(source, 2)
+    assert found[0]["process_command_line"].startswith("/usr/bin/mysql --password=")
+    assert found[1]["process_command_line"].startswith("curl https://")
+    assert secret not in json.dumps(found)
+    source.close()
+    assert secret not in (host.folder / "state/logins.json").read_text()
