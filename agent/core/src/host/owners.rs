@@ -18,7 +18,7 @@ const REMEMBER_US: i64 = 150_000_000;
 /// Events and packets are stamped by different clock reads.
 const SLACK_US: i64 = 5_000;
 /// Sockets that may have one and the same end at different times.
-const MOST_SLOTS: usize = 64;
+const MOST_SLOTS: usize = 1024;
 const ANY_IPV4: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
 const ANY: [u8; 16] = [0; 16];
 /// The kernel still tells it.
