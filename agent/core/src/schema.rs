@@ -145,7 +145,7 @@ pub struct FlowsRow<'a> {
     pub container_id: &'a str,
     /// Cookie of the network namespace; 0 if unknown.
     pub network_namespace_id: u64,
-    /// How the owner is known: ebpf, sock_diag; empty when it is not.
+    /// How the owner is known: ebpf; empty when it is not.
     pub attribution_method: &'a str,
     /// How sure the owner is, percent.
     pub attribution_confidence: u8,
@@ -431,7 +431,7 @@ pub struct ProcessesRow<'a> {
     pub event_time: i64,
     /// exec, exit, seed (ran before the agent), or fork.
     pub event_action: &'a str,
-    /// How the agent knows: ebpf, cn_proc, proc.
+    /// How the agent knows: ebpf, cn_proc.
     pub event_source: &'a str,
     /// Process id in the agent's pid namespace.
     pub process_pid: u32,
@@ -605,7 +605,7 @@ pub struct SocketsRow<'a> {
     pub event_time: i64,
     /// connect, accept, bind, listen, close, or seed.
     pub event_action: &'a str,
-    /// How the agent knows: ebpf, sock_diag.
+    /// How the agent knows: ebpf.
     pub event_source: &'a str,
     /// Originator: who sent the first packet.
     pub source_ip: [u8; 16],
@@ -645,7 +645,7 @@ pub struct SocketsRow<'a> {
     pub systemd_unit: &'a str,
     /// Container by the cgroup of the process.
     pub container_id: &'a str,
-    /// How the owner is known: ebpf, sock_diag; empty when it is not.
+    /// How the owner is known: ebpf; empty when it is not.
     pub attribution_method: &'a str,
     /// How sure the owner is, percent.
     pub attribution_confidence: u8,
@@ -988,7 +988,7 @@ pub struct InventoryRow<'a> {
     pub event_time: i64,
     /// snapshot, added, changed, removed.
     pub event_action: &'a str,
-    /// How the agent knows: dpkg, rpm, passwd, systemd, proc, sysctl, bpf, clock.
+    /// How the agent knows: os-release, dpkg, rpm, passwd, systemd, proc, sysctl, bpf, clock.
     pub event_source: &'a str,
     /// os, kernel, package, user, group, unit, timer, mount, listening_port, kernel_module, bpf_program, sysctl, clock.
     pub inventory_kind: &'a str,

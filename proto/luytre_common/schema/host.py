@@ -17,7 +17,7 @@ PROCESSES = Table(
             sigma=("event_type",),
             example="exec",
         ),
-        Column("event_source", Kind.NAME, "How the agent knows: ebpf, cn_proc, proc", example="ebpf"),
+        Column("event_source", Kind.NAME, "How the agent knows: ebpf, cn_proc", example="ebpf"),
         Column("process_pid", Kind.U32, "Process id in the agent's pid namespace", sigma=("ProcessId",), example="812"),
         Column(
             "process_entity_id",

@@ -12,7 +12,7 @@ SOCKETS = Table(
     (
         EVENT_TIME,
         Column("event_action", Kind.NAME, "connect, accept, bind, listen, close, or seed", example="connect"),
-        Column("event_source", Kind.NAME, "How the agent knows: ebpf, sock_diag", example="ebpf"),
+        Column("event_source", Kind.NAME, "How the agent knows: ebpf", example="ebpf"),
         *ENDPOINTS,
         Column("socket_id", Kind.U64, "Socket cookie of the kernel; 0 if unknown", example="20483"),
         Column("network_namespace_id", Kind.U64, "Cookie of the network namespace; 0 if unknown", example="1"),

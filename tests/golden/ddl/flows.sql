@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS `flows`
     `systemd_unit` LowCardinality(String) COMMENT 'systemd unit by the cgroup of the process',
     `container_id` LowCardinality(String) COMMENT 'Container by the cgroup of the process',
     `network_namespace_id` UInt64 COMMENT 'Cookie of the network namespace; 0 if unknown',
-    `attribution_method` LowCardinality(String) COMMENT 'How the owner is known: ebpf, sock_diag; empty when it is not',
+    `attribution_method` LowCardinality(String) COMMENT 'How the owner is known: ebpf; empty when it is not',
     `attribution_confidence` UInt8 COMMENT 'How sure the owner is, percent',
     `agent_id` LowCardinality(String) COMMENT 'Identity of the sender: the common name of its certificate',
     `host_name` LowCardinality(String) COMMENT 'Host name as the agent states it',

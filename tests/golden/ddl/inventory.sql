@@ -2,7 +2,7 @@ CREATE TABLE IF NOT EXISTS `inventory`
 (
     `event_time` DateTime64(6, 'UTC') COMMENT 'When it happened' CODEC(Delta, ZSTD),
     `event_action` LowCardinality(String) COMMENT 'snapshot, added, changed, removed',
-    `event_source` LowCardinality(String) COMMENT 'How the agent knows: dpkg, rpm, passwd, systemd, proc, sysctl, bpf, clock',
+    `event_source` LowCardinality(String) COMMENT 'How the agent knows: os-release, dpkg, rpm, passwd, systemd, proc, sysctl, bpf, clock',
     `inventory_kind` LowCardinality(String) COMMENT 'os, kernel, package, user, group, unit, timer, mount, listening_port, kernel_module, bpf_program, sysctl, clock',
     `inventory_name` String COMMENT 'What it is called',
     `inventory_before` String COMMENT 'How it was: key=value pairs; empty if added',

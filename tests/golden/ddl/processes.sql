@@ -2,7 +2,7 @@ CREATE TABLE IF NOT EXISTS `processes`
 (
     `event_time` DateTime64(6, 'UTC') COMMENT 'When it happened' CODEC(Delta, ZSTD),
     `event_action` LowCardinality(String) COMMENT 'exec, exit, seed (ran before the agent), or fork',
-    `event_source` LowCardinality(String) COMMENT 'How the agent knows: ebpf, cn_proc, proc',
+    `event_source` LowCardinality(String) COMMENT 'How the agent knows: ebpf, cn_proc',
     `process_pid` UInt32 COMMENT 'Process id in the agent\'s pid namespace',
     `process_entity_id` UInt64 COMMENT 'Identity of the process: 8 bytes of SHA-1 over boot id, pid and clock ticks to its start; 0 if unknown',
     `process_start` DateTime64(6, 'UTC') COMMENT 'When the process was created' CODEC(Delta, ZSTD),

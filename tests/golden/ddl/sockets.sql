@@ -2,7 +2,7 @@ CREATE TABLE IF NOT EXISTS `sockets`
 (
     `event_time` DateTime64(6, 'UTC') COMMENT 'When it happened' CODEC(Delta, ZSTD),
     `event_action` LowCardinality(String) COMMENT 'connect, accept, bind, listen, close, or seed',
-    `event_source` LowCardinality(String) COMMENT 'How the agent knows: ebpf, sock_diag',
+    `event_source` LowCardinality(String) COMMENT 'How the agent knows: ebpf',
     `source_ip` IPv6 COMMENT 'Originator: who sent the first packet',
     `source_port` UInt16 COMMENT 'Port of the originator; ICMP type',
     `destination_ip` IPv6 COMMENT 'Responder',
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS `sockets`
     `user_name` LowCardinality(String) COMMENT 'Name of the user on this host',
     `systemd_unit` LowCardinality(String) COMMENT 'systemd unit by the cgroup of the process',
     `container_id` LowCardinality(String) COMMENT 'Container by the cgroup of the process',
-    `attribution_method` LowCardinality(String) COMMENT 'How the owner is known: ebpf, sock_diag; empty when it is not',
+    `attribution_method` LowCardinality(String) COMMENT 'How the owner is known: ebpf; empty when it is not',
     `attribution_confidence` UInt8 COMMENT 'How sure the owner is, percent',
     `agent_id` LowCardinality(String) COMMENT 'Identity of the sender: the common name of its certificate',
     `host_name` LowCardinality(String) COMMENT 'Host name as the agent states it',
