@@ -7,6 +7,7 @@ import errno
 import os
 import platform
 import struct
+from pathlib import Path
 
 from luytre_agent.sources.host.things import Facts, text
 
@@ -42,10 +43,11 @@ def program(info: bytes) -> tuple[str, Facts]:
 
 
 def read() -> dict[str, Facts]:
-    """Every program, by name and tag (hash of its instructions); `count` of those that are the same.
+    """Every program but our own, by name and tag (hash of its instructions); `count` of those that are the same.
 
     PermissionError without CAP_SYS_ADMIN.
     """
+    ours = _ours()
     found: dict[str, Facts] = {}
     counts: dict[str, int] = {}
     last = 0
@@ -56,11 +58,23 @@ def read() -> dict[str, Facts]:
         except FileNotFoundError:
             break
         (last,) = struct.unpack_from("=I", attributes.raw, 4)
-        info = _info(last)
+        info = _info(last) if last not in ours else None
         if info is not None:
             name, facts = program(info)
             counts[name] = counts.get(name, 0) + 1
             found[name] = {**facts, "count": str(counts[name])}
+    return found
+
+
+def _ours() -> set[int]:
+    """The ids of the programs that this process holds: each start of the agent would be news otherwise."""
+    found: set[int] = set()
+    for path in list(Path("/proc/self/fdinfo").iterdir()):
+        try:
+            lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+        except OSError:  # closed meanwhile
+            continue
+        found.update(int(line.split()[1]) for line in lines if line.startswith("prog_id:"))
     return found
 
 

@@ -16,23 +16,32 @@ def test_facts_of_a_program() -> None:
     )
 
 
-@pytest.mark.root
-def test_a_program_that_comes_and_goes() -> None:
-    from luytre_agent.sources.processes import Config, Processes
-    from luytre_common.errors import Unavailable
+LOAD = """
+from luytre_agent.sources.processes import Config, Processes
+source = Processes(Config(rung="ebpf"))
+source.open()
+from luytre_agent.sources.host.bpf import read
+print(sorted(read()), flush=True)
+input()
+"""
 
+
+@pytest.mark.root
+def test_programs_of_others_come_and_go_and_ones_own_are_left_out() -> None:
     before = read()
-    source = Processes(Config(rung="ebpf"))
+    other = subprocess.Popen(
+        [sys.executable, "-c", LOAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
     try:
-        source.open()
-    except Unavailable as error:
-        pytest.skip(str(error))
-    try:
+        seen_by_itself = other.stdout.readline()
+        if not seen_by_itself:
+            pytest.skip(other.communicate()[1])
         fresh = [facts for name, facts in read().items() if facts != before.get(name)]
-        assert fresh
         assert {facts["type"] for facts in fresh} == {"tracing"}
+        assert seen_by_itself.strip() == str(sorted(before))
     finally:
-        source.close()
+        other.communicate("\n", timeout=10)
 
 
 @pytest.mark.root
