@@ -7,7 +7,11 @@ import pytest
 from luytre_common.commandline import guarded, printable
 from luytre_common.errors import ConfigError, LuytreError, Unavailable, UserError
 
-_BEGIN = "import sys; from luytre_common.commandline import guarded; sys.exit(guarded('p', lambda: "
+# A test run in the background is deaf to SIGINT, and so are its children unless they listen again.
+_BEGIN = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    " from luytre_common.commandline import guarded; sys.exit(guarded('p', lambda: "
+)
 
 
 def raising(error: BaseException) -> int:
