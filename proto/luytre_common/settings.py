@@ -61,6 +61,11 @@ def at_most(limit: float) -> Check:
     return lambda value: None if value <= limit else f"is too large; the most is {limit}"
 
 
+def power_of_two(value: int) -> str | None:
+    """1, 2, 4, 8, ..."""
+    return None if value.bit_count() == 1 else "is not a power of two"
+
+
 def not_empty(value: Any) -> str | None:
     """A string or list with something in it."""
     return None if value else "must not be empty"

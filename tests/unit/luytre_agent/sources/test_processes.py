@@ -352,6 +352,7 @@ def _opened_by(command: list[str], rung: str) -> dict[str, Any]:
     code = (
         "import json\n"
         "from luytre_agent.sources.processes import *\n"
+        "from luytre_common.errors import Unavailable\n"
         f"source, error = Processes(Config(rung={rung!r})), ''\n"
         "try: source.open()\n"
         "except Unavailable as unavailable: error = str(unavailable)\n"
