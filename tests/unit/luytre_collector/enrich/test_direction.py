@@ -48,15 +48,33 @@ def test_configured_networks_replace_the_defaults() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)), max_size=8),
-    st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=8),
+    st.lists(st.tuples(st.sampled_from([4, 6]), st.integers(0, 2**128 - 1), st.integers(0, 128)), max_size=8),
+    st.lists(st.integers(0, 2**128 - 1), max_size=8),
+    st.integers(0, 3),
 )
-def test_agrees_with_ipaddress(given_networks: list[tuple[int, int]], addresses: list[int]) -> None:
-    found = [ipaddress.ip_network((number, length), strict=False) for number, length in given_networks]
-    judge = Direction(Config(internal=[str(one) for one in found]))
-    for number in [*addresses, *(int(one.broadcast_address) for one in found)]:
-        address = ipaddress.IPv4Address(number)
-        assert judge.ours(packed(str(address))) == any(address in one for one in found)
+def test_agrees_with_ipaddress(given_networks: list[tuple[int, int, int]], addresses: list[int], skipped: int) -> None:
+    found = []
+    for version, number, length in given_networks:
+        bits = 32 if version == 4 else 128
+        kind = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
+        found.append(kind((number % 2**bits, length % (bits + 1)), strict=False))
+    edges = [address + step for one in found for address in (one[0], one[-1]) for step in (-1, 0, 1)
+             if 0 <= int(address) + step < 2**address.max_prefixlen]  # fmt: skip
+    asked = [
+        *map(ipaddress.IPv4Address, (one % 2**32 for one in addresses)),
+        *map(ipaddress.IPv6Address, addresses),
+        *edges,
+    ]
+    column = pa.array([packed(str(one)) for one in asked], pa.binary(16))[skipped:]
+    ours = Direction(Config(internal=[str(one) for one in found])).ours(pa.chunked_array([column])).to_pylist()
+    truth = [any(ipaddress.IPv6Address(packed(str(address))) in _v6(one) for one in found) for address in asked]
+    assert ours == truth[skipped:]
+
+
+def _v6(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> ipaddress.IPv6Network:
+    if isinstance(network, ipaddress.IPv6Network):
+        return network
+    return ipaddress.IPv6Network((packed(str(network.network_address)), 96 + network.prefixlen))
 
 
 @pytest.mark.parametrize("bad", ["10.0.0.1/8", "x", "", "10.0.0.0/33"])
