@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 DIST = ROOT / "dist"
 
 #: Everything that `pip install luytre-agent` installs, on Linux with Python 3.11 or newer.
-AGENT_BRINGS = {"luytre-agent", "luytre-common", "grpcio", "protobuf", "pyroute2", "typing-extensions"}
+AGENT_BRINGS = {"luytre-agent", "luytre-common", "grpcio", "protobuf", "typing-extensions"}
 
 
 def closure(name: str) -> set[str]:

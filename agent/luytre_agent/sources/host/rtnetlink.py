@@ -28,6 +28,8 @@ DUMPS: dict[str, tuple[int, bytes]] = {
 }
 
 _FAMILIES = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}
+_LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, ARPHRD type, index, flags, which flags changed
+_IFLA_IFNAME = 3
 _IFF_UP = 0x1
 _TABLE_MAIN, _TABLE_LOCAL = 254, 255
 _ROUTE_TYPES = {1: "unicast", 6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
@@ -79,6 +81,15 @@ def read(message: Message, names: Mapping[int, str]) -> News | None:
     return News(tuple(things), gone, doubtful)
 
 
+def link(message: Message) -> tuple[int, str, bool] | None:
+    """Index and name of an interface, and whether it is up; None if the message is about something else."""
+    if _NEW.get(message.type) != "link" or len(message.body) < _LINK.size:
+        return None
+    family, _, index, flags, _ = _LINK.unpack_from(message.body)
+    name = string(attributes(message.body, _LINK.size).get(_IFLA_IFNAME))
+    return (index, name, bool(flags & _IFF_UP)) if family == socket.AF_UNSPEC and name else None
+
+
 def mac(data: bytes | None) -> str:
     """RFC 7042 notation; empty for none or all zero (loopback)."""
     return data.hex("-").upper() if data and any(data) else ""
@@ -89,13 +100,13 @@ def _ip(data: bytes) -> str:
 
 
 def _links(body: bytes, _: Mapping[int, str]) -> list[Thing]:
-    family, _, index, flags, _ = struct.unpack_from("=BxHiII", body)
+    family, _, index, flags, _ = _LINK.unpack_from(body)
     if family != socket.AF_UNSPEC:
         return []  # bridge ports tell a second time, in their own family
-    found = attributes(body, 16)
+    found = attributes(body, _LINK.size)
     if 11 in found:
         return []  # IFLA_WIRELESS: an event that tells nothing else
-    name = string(found.get(3))
+    name = string(found.get(_IFLA_IFNAME))
     kind = string(attributes(found.get(18, b"")).get(1))
     operation = number(found.get(16))
     facts = {

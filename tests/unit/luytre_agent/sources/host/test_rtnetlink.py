@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from luytre_agent.sources.host.netlink import NETLINK_ROUTE, Dumper, Message
-from luytre_agent.sources.host.rtnetlink import DUMPS, Thing, mac, read
+from luytre_agent.sources.host.rtnetlink import DUMPS, Thing, link, mac, read
 
 
 def dumped(kind: str) -> list[Thing]:
@@ -118,3 +118,9 @@ def test_any_bytes_are_read_or_left(kind: int, body: bytes) -> None:
 @pytest.mark.parametrize(("data", "expected"), [(bytes(6), ""), (None, ""), (bytes(range(6)), "00-01-02-03-04-05")])
 def test_mac(data: bytes | None, expected: str) -> None:
     assert mac(data) == expected
+
+
+def test_what_is_not_an_interface() -> None:
+    assert link(Message(16, 0, bytes(8))) is None  # cut short
+    assert link(Message(16, 0, bytes(16))) is None  # without a name
+    assert link(Message(20, 0, bytes(64))) is None  # an address
