@@ -1,8 +1,8 @@
 """The floor of delivery: rows that are Arrow tables already, into a fresh embedded store. Two steps, each a process,
 because the engine opens one folder in its life.
 
-    python -m tests.bench.bare take STORE ARROWS       the rows of a store to files
-    python -m tests.bench.bare put ARROWS STORE ROWS   the files into a fresh store, ROWS at a time; prints its cost
+    python -m tests.bench.bare take STORE ARROWS TABLE...   the rows of a store to files, one per table
+    python -m tests.bench.bare put ARROWS STORE ROWS        the files into a fresh store, ROWS at a time; the cost
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 from luytre_collector.store import embedded, readonly
 from luytre_collector.store.embedded import EmbeddedStore
 from luytre_common.schema import TABLES
-
-NAMES = ("flows", "dns", "tls")
 
 
 def opened(directory: Path) -> EmbeddedStore:
@@ -28,10 +27,10 @@ def opened(directory: Path) -> EmbeddedStore:
     return store
 
 
-def take(source: Path, folder: Path) -> None:
+def take(source: Path, folder: Path, names: Sequence[str]) -> None:
     """Write the stored columns of each table to `folder`."""
     store = opened(source)
-    for name in NAMES:
+    for name in names:
         columns = ", ".join(column.name for column in TABLES[name].stored_columns)
         rows = store.query(f"SELECT {columns} FROM {name}")
         with pa.OSFile(str(folder / f"{name}.arrow"), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
@@ -41,7 +40,7 @@ def take(source: Path, folder: Path) -> None:
 
 def put(folder: Path, target: Path, rows_at_once: int) -> dict[str, float]:
     """Insert them; what that took."""
-    tables = {name: pa.ipc.open_file(str(folder / f"{name}.arrow")).read_all() for name in NAMES}
+    tables = {file.stem: pa.ipc.open_file(str(file)).read_all() for file in sorted(folder.glob("*.arrow"))}
     store = opened(target)
     begin, cpu = time.perf_counter(), time.process_time()
     inserts = 0
@@ -56,8 +55,8 @@ def put(folder: Path, target: Path, rows_at_once: int) -> dict[str, float]:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["take", source, folder]:
-            take(Path(source), Path(folder))
+        case ["take", source, folder, *names]:
+            take(Path(source), Path(folder), names)
         case ["put", folder, target, rows]:
             print(json.dumps(put(Path(folder), Path(target), int(rows))))
         case _:

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from deploy.demo.services import AGENT, Service, Site
 from tests.bench import measure
-from tests.bench.bare import NAMES
 from tests.bench.measure import Cost
 
 _ROOT = Path(__file__).parents[2]
+#: The tables that a capture file fills.
+NAMES = ("flows", "dns", "tls")
 _COUNTS = " UNION ALL ".join(f"SELECT count() AS rows FROM {name}" for name in NAMES)
 
 
@@ -62,10 +63,10 @@ def _round(capture: Path) -> dict[str, Delivery]:
             rows = sum(int(row["rows"]) for row in site.query(_COUNTS))
         finally:
             collector.stop(60)
-        inserts = _inserts(site)
+        inserted = inserts(site, NAMES)
         return {
-            DELIVERY: Delivery(rows, inserts, cost.wall, cpu),
-            FLOOR: _bare(site.folder, max(1, rows // inserts)),
+            DELIVERY: Delivery(rows, inserted, cost.wall, cpu),
+            FLOOR: bare(site.folder, NAMES, max(1, rows // inserted)),
         }
 
 
@@ -76,8 +77,9 @@ def _deliver(capture: Path, agent_toml: Path, collector: Service) -> tuple[Cost,
     return cost, cost.cpu + collector.cpu_seconds() - before
 
 
-def _inserts(site: Site) -> int:
-    tables = ", ".join(f"'{name}'" for name in NAMES)
+def inserts(site: Site, names: Sequence[str]) -> int:
+    """How many inserts the collector, which has ended, made into these tables."""
+    tables = ", ".join(f"'{name}'" for name in names)
     found = site.query(
         "SELECT sum(most) AS inserts FROM (SELECT max(value) AS most FROM collector_health"
         f" WHERE component = 'pipeline' AND counter = 'inserts' AND label IN ({tables}) GROUP BY label)"
@@ -85,10 +87,11 @@ def _inserts(site: Site) -> int:
     return int(found[0]["inserts"])
 
 
-def _bare(folder: Path, rows_at_once: int) -> Delivery:
+def bare(folder: Path, names: Sequence[str], rows_at_once: int) -> Delivery:
+    """The floor: the rows of the store in `folder`, into a fresh one."""
     arrows = folder / "arrows"
     arrows.mkdir()
-    _step("take", folder / "store", arrows)
+    _step("take", folder / "store", arrows, *names)
     cost = json.loads(_step("put", arrows, folder / "bare", rows_at_once))
     return Delivery(int(cost["rows"]), int(cost["inserts"]), cost["wall"], cost["cpu"])
 

@@ -1,0 +1,133 @@
+"""Batches as agents send them, in files: what `sender` sends again and again.
+
+The rows of flows, dns and tls are what the core makes of the generated capture; process events are made up, encoded
+by the core. A file is a run of serialized `Batch` messages, each behind its length (32 bits, little-endian).
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from luytre_agent import _core, uplink
+from luytre_agent.batch import Key, SealedBatch
+from luytre_agent.sources import replay
+from luytre_common.wire.v1 import ingest_pb2 as pb
+
+_LENGTH = struct.Struct("<I")
+#: Whoever sends puts its own in the place of this one: every sending is a numbering of its own.
+BOOT = "00000000-0000-4000-8000-000000000000"
+
+
+def flows(capture: Path, batch_rows: int) -> Iterator[SealedBatch]:
+    """The batches of a capture file: flows, dns and tls."""
+    source = replay.Replay(replay.Config(batch_rows=batch_rows), capture)
+    source.open()
+    while not source.finished:
+        yield from source.poll(0.0)
+    yield from source.close()
+
+
+def processes(count: int, batch_rows: int, seed: int = 1) -> Iterator[SealedBatch]:
+    """`count` rows of exec and exit: few programs, many command lines, as on a busy web server."""
+    chance = random.Random(seed)
+    builder = _core.TableBuilder("processes")
+    begin = int(time.time() * 1_000_000)
+    for number in range(count):
+        builder.append(_process(chance, number, begin))
+        if builder.rows == batch_rows:
+            yield _sealed(builder)
+    if builder.rows:
+        yield _sealed(builder)
+
+
+def write(path: Path, batches: Iterable[SealedBatch]) -> int:
+    """Number the batches, write them as messages; how many rows they have."""
+    numbers: defaultdict[str, int] = defaultdict(int)
+    now = time.time()
+    messages = []
+    for batch in batches:
+        messages.append(uplink.encode(batch, Key(BOOT, batch.table), numbers[batch.table], now))
+        numbers[batch.table] += batch.rows
+    write_messages(path, messages)
+    return sum(numbers.values())
+
+
+def write_messages(path: Path, messages: Iterable[bytes]) -> None:
+    """Write the file."""
+    with path.open("wb") as file:
+        for message in messages:
+            file.write(_LENGTH.pack(len(message)) + message)
+
+
+def rows_of(messages: Iterable[bytes]) -> int:
+    """How many rows they carry."""
+    return sum(pb.Batch.FromString(message).row_count for message in messages)
+
+
+def read(path: Path) -> list[bytes]:
+    """The messages of a file."""
+    data, messages, position = path.read_bytes(), [], 0
+    while position < len(data):
+        (length,) = _LENGTH.unpack_from(data, position)
+        position += _LENGTH.size + length
+        messages.append(data[position - length : position])
+    return messages
+
+
+def _sealed(builder: _core.TableBuilder) -> SealedBatch:
+    batch = builder.seal()
+    assert batch is not None
+    return batch
+
+
+_PROGRAMS = [f"/usr/{folder}/{name}" for folder in ("bin", "sbin") for name in (
+    "php", "sh", "convert", "curl", "date", "find", "git", "grep", "gzip", "id", "logrotate", "mysqldump",
+    "nginx", "openssl", "python3", "rsync", "sed", "sort", "ssh", "tar", "wc", "xargs",
+)]  # fmt: skip
+
+
+def _process(chance: random.Random, number: int, begin: int) -> dict[str, Any]:
+    program, parent = chance.choice(_PROGRAMS), chance.choice(_PROGRAMS[:8])
+    name = program.rpartition("/")[2]
+    args = [
+        name,
+        "--config",
+        f"/etc/{name}/{chance.randrange(40)}.conf",
+        f"/srv/www/{chance.randrange(100_000):05d}.tmp",
+    ]
+    ended = number % 2 == 1
+    pid, user = 1000 + number // 2 % 30_000, chance.choice([("root", 0), ("www-data", 33), ("backup", 34)])
+    return {
+        "event_time": begin + number * 200,
+        "event_action": "exit" if ended else "exec",
+        "event_source": "ebpf",
+        "process_pid": pid,
+        "process_entity_id": chance.getrandbits(64),
+        "process_start": begin + number * 200 - 150,
+        "process_name": name,
+        "process_executable": program,
+        "process_command_line": " ".join(args),
+        "process_args": args,
+        "process_working_directory": "/srv/www",
+        "process_parent_pid": 700 + chance.randrange(64),
+        "process_parent_entity_id": chance.getrandbits(64),
+        "process_parent_name": parent.rpartition("/")[2],
+        "process_parent_executable": parent,
+        "process_parent_command_line": f"{parent} -c worker",
+        "user_id": user[1],
+        "user_name": user[0],
+        "user_effective_id": user[1],
+        "user_effective_name": user[0],
+        "group_id": user[1],
+        "user_audit_id": 0xFFFF_FFFF,
+        "process_session_id": 700,
+        "systemd_unit": "php8.2-fpm.service",
+        "process_lifetime": chance.randrange(500_000) if ended else 0,
+        "process_cpu_time": chance.randrange(90_000) if ended else 0,
+    }
