@@ -37,6 +37,19 @@ _IDENTITY = {
 }
 _ROW = "sipHash128(agent_id, boot_id, stream, sequence)"
 
+#: What a sample of a table shows.
+_ABOUT = {
+    "flows": "destination_port",
+    "dns": "dns_question_name",
+    "tls": "tls_client_server_name",
+    "processes": "process_command_line",
+    "sockets": "destination_port",
+    "logins": "message",
+    "files": "file_path",
+    "network_changes": "network_change_subject",
+    "inventory": "inventory_name",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -186,9 +199,7 @@ def _shown(base: Base) -> str:
     if base.values:
         parts = [text_sql(column) for column in base.values]
     else:
-        table = TABLES[base.rule.table]
-        about = {"flows": "destination_port", "dns": "dns_question_name", "tls": "tls_client_server_name"}
-        parts = [text_sql(table.column(about.get(base.rule.table, "process_command_line")))]
+        parts = [text_sql(TABLES[base.rule.table].column(_ABOUT[base.rule.table]))]
     return parts[0] if len(parts) == 1 else "concat(" + ", ' ', ".join(parts) + ")"
 
 

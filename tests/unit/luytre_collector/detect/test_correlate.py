@@ -15,13 +15,16 @@ from luytre_collector.detect import correlate
 from luytre_collector.detect.alert import Alert
 from luytre_collector.detect.correlate import Config, Correlator, iso
 from luytre_collector.detect.leaves import packed
-from luytre_collector.detect.model import RuleSet
+from luytre_collector.detect.logsource import ROUTES
+from luytre_collector.detect.model import Base, CorrelationRule, RuleSet
 from luytre_collector.detect.rules import load
+from luytre_collector.detect.tree import Present
 from luytre_collector.store.base import StoreUnavailableError
 from luytre_collector.store.embedded import EmbeddedStore
+from luytre_common.schema import TABLES
 from luytre_common.telemetry import Counters
 
-from tests.support.rule_trees import batch
+from tests.support.rule_trees import batch, rule
 
 RULES = load([luytre_rules.FOLDER])
 SCAN = RuleSet(correlations=tuple(rule for rule in RULES.correlations if rule.head.title == "TCP Port Scan"))
@@ -77,6 +80,19 @@ def test_the_alert_of_a_scan(store: EmbeddedStore) -> None:
     assert alert.evidence["first"] == iso(NOW * 1_000_000)
     assert len(alert.evidence_ids) == 20
     assert counters.get("rule_matches", SCAN_ID) == 1
+
+
+@pytest.mark.parametrize("table", sorted({one.table for one in ROUTES}))
+def test_rows_of_every_table_that_a_rule_may_name_can_be_counted(table: str, store: EmbeddedStore) -> None:
+    described = TABLES[table]
+    base = Base(rule(1, table, Present(described.column("agent_id"))), (described.column("host_name"),), ())
+    counting = CorrelationRule(base.rule.head, "event_count", (base,), ("host_name",), 60_000_000, ">=", 2)
+    times = {described.event_time: NOW * 1_000_000, "collector_time": (NOW + 1) * 1_000_000, "host_name": "web-01"}
+    rows = [{**times, "flow_id": number, "source_port": number} for number in (1, 2)]
+    store.insert(table, batch(table, rows), f"{table}-{next(_tokens)}")
+    (alert,) = Correlator(RuleSet(correlations=(counting,)), store, lambda: NOW + 10).run(strict=True)
+    assert alert.evidence["events"] == 2
+    assert len(alert.evidence_ids) == 2
 
 
 def test_runs_restarts_and_a_second_collector_make_one_alert(store: EmbeddedStore) -> None:

@@ -7,6 +7,7 @@ import luytre_rules
 import pyarrow as pa
 import pytest
 from luytre_collector.detect import stream
+from luytre_collector.detect.logsource import ROUTES
 from luytre_collector.detect.model import EventRule, RuleSet
 from luytre_collector.detect.rules import load
 from luytre_collector.detect.stream import Matcher
@@ -36,6 +37,14 @@ def test_an_alert_says_what_who_and_which_row() -> None:
     assert (alert.user_name, alert.host_name, alert.agent_id) == ("lan", "h", "a")
     assert alert.evidence["process_command_line"] == "run EVIL now"
     assert alert.evidence_ids == ("processes/a/b/processes/7",)
+
+
+@pytest.mark.parametrize("table", sorted({one.table for one in ROUTES}))
+def test_rows_of_every_table_that_a_rule_may_name_make_alerts(table: str) -> None:
+    sequence = TABLES[table].column("sequence")
+    about_one = rule(1, table, Number(sequence, "=", 0))
+    (alert,) = Matcher(RuleSet(events=(about_one,)), time.time).scan(table, batch(table, [{}]))
+    assert alert.evidence_ids == (f"{table}/a/b/{table}/0",)
 
 
 def test_the_same_row_makes_the_same_alert() -> None:
