@@ -9,17 +9,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from luytre_common.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
+from luytre_common.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, UserError
 
 from luytre_collector.detect.examples import MakeScratch, failures
-from luytre_collector.detect.model import CorrelationRule, EventRule, Fault, Rule, RuleSet
-from luytre_collector.detect.rules import load
+from luytre_collector.detect.model import CorrelationRule, EventRule, Fault, Place, Rule, RuleSet
+from luytre_collector.detect.rules import load, rule_files
 
 
 def list_rules(paths: Sequence[Path], *, json: bool = False, out: TextIO | None = None) -> int:
     """Print every rule that loads, and every fault. 0, or 2 if there are faults."""
     out = out or sys.stdout
-    ruleset = load(paths)
+    ruleset = _loaded(paths)
     rules = _all(ruleset)
     if json:
         _print_json(
@@ -51,11 +51,11 @@ def check_rules(
     0 when all is well, 1 when an example does not hold, 2 when a rule does not load.
     """
     out = out or sys.stdout
-    ruleset = load(paths)
+    ruleset = _loaded(paths)
     rules = _all(ruleset)
     now_us = int(clock() * 1_000_000)
     wrong = [
-        Fault(rule.head.path, rule.head.line, f"{rule.head.title}: {text}")
+        Fault(rule.head.path, Place(rule.head.line), f"{rule.head.title}: {text}")
         for rule in rules
         for text in failures(rule, scratch, now_us)
     ]
@@ -81,6 +81,19 @@ def check_rules(
     return EXIT_USAGE if ruleset.faults else EXIT_FAILURE if wrong else EXIT_OK
 
 
+def _loaded(paths: Sequence[Path]) -> RuleSet:
+    """The rules in `paths`. UserError if there are none: who asks about rules means some."""
+    for path in paths:
+        if not any(rule_files([path])):
+            raise UserError(f"{path}: no rules in this folder (*.yml, *.yaml); give a file or folder of rules")
+    ruleset = load(paths)
+    if not ruleset and not ruleset.faults:
+        raise UserError(
+            f"{', '.join(map(str, paths))}: no rule in {ruleset.files} files; give a file or folder of rules"
+        )
+    return ruleset
+
+
 def _all(ruleset: RuleSet) -> list[Rule]:
     return [*ruleset.events, *ruleset.correlations, *ruleset.queries]
 
@@ -90,7 +103,7 @@ def _print_json(out: TextIO, value: Any) -> None:
 
 
 def _fault(fault: Fault) -> dict[str, Any]:
-    return {"file": str(fault.path), "line": fault.line, "message": fault.message}
+    return {"file": str(fault.path), "line": fault.place.line, "column": fault.place.column, "message": fault.message}
 
 
 def _described(rule: Rule) -> dict[str, Any]:

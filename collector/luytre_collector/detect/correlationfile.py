@@ -14,7 +14,7 @@ from luytre_common.schema import Column, Kind
 
 from luytre_collector.detect.head import Complain, duration_us, examples, head
 from luytre_collector.detect.logsource import fields
-from luytre_collector.detect.model import Base, CorrelationRule, CorrelationType, EventRule, Fault
+from luytre_collector.detect.model import Base, CorrelationRule, CorrelationType, EventRule, Fault, Place
 from luytre_collector.detect.yamlfile import Document
 
 MAX_SPAN_US = 7 * 86_400_000_000
@@ -53,11 +53,11 @@ class _Reader:
         self.bases: list[EventRule] = []
         self.generate = False
 
-    def _complain(self, message: str, line: int) -> None:
-        self._faults.append(Fault(self._document.path, line, message))
+    def _complain(self, message: str, place: Place) -> None:
+        self._faults.append(Fault(self._document.path, place, message))
 
     def _wrong(self, key: str, message: str) -> None:
-        self._complain(f"correlation: {message}", self._document.line_of("correlation", key))
+        self._complain(f"correlation: {message}", self._document.place_of("correlation", key))
 
     def read(self) -> CorrelationRule | None:
         before = len(self._faults)

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from luytre_collector.detect.model import LEVELS, Examples, Head
+from luytre_collector.detect.model import LEVELS, Examples, Head, Place
 from luytre_collector.detect.yamlfile import Document
 
-#: Says what is wrong, at the line of these keys.
-Complain = Callable[[str, int], None]
+#: Says what is wrong, and where.
+Complain = Callable[[str, Place], None]
 
 _STATUS = ("stable", "test", "experimental", "deprecated", "unsupported")
 _TECHNIQUE = re.compile(r"t\d{4}(\.\d{3})?")
@@ -27,7 +27,7 @@ def head(document: Document, complain: Complain) -> Head | None:
     def wrong(key: str, message: str) -> None:
         nonlocal faults
         faults += 1
-        complain(message, document.line_of(key))
+        complain(message, document.place_of(key))
 
     def word(key: str, default: str = "") -> str:
         value = data.get(key, default)
@@ -89,7 +89,7 @@ def examples(document: Document, complain: Complain, rows_each: bool) -> Example
     if value is None:
         return Examples()
     if not isinstance(value, dict) or set(value) - {"match", "ignore"}:
-        complain("examples: give match and ignore, each a list", document.line_of("examples"))
+        complain("examples: give match and ignore, each a list", document.place_of("examples"))
         return Examples()
     read: dict[str, tuple[Any, ...]] = {}
     for side in ("match", "ignore"):
@@ -99,7 +99,7 @@ def examples(document: Document, complain: Complain, rows_each: bool) -> Example
             shape = "lists of rows" if rows_each else "rows"
             complain(
                 f"examples: {side}: not a list of {shape}; a row is a mapping of fields",
-                document.line_of("examples", side),
+                document.place_of("examples", side),
             )
             given = []
         read[side] = tuple(given)

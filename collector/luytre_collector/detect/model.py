@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from luytre_common.commandline import printable
 from luytre_common.schema import Column
@@ -15,16 +15,23 @@ from luytre_collector.detect.tree import Node
 LEVELS = ("informational", "low", "medium", "high", "critical")
 
 
+class Place(NamedTuple):
+    """A place in a file, from 1."""
+
+    line: int
+    column: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong with a rule file."""
 
     path: Path
-    line: int
+    place: Place
     message: str
 
     def __str__(self) -> str:
-        return printable(f"{self.path}:{self.line}: {self.message}")
+        return printable(f"{self.path}:{self.place.line}:{self.place.column}: {self.message}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from luytre_collector.detect.head import duration_us, examples, head
-from luytre_collector.detect.model import Fault, QueryRule
+from luytre_collector.detect.model import Fault, Place, QueryRule
 from luytre_collector.detect.yamlfile import Document
 
 #: Functions by which a SELECT could read files, talk to other machines, or burn time.
@@ -64,32 +64,32 @@ def query_rule(document: Document, faults: list[Fault]) -> QueryRule | None:
     before = len(faults)
     data = document.data
 
-    def complain(message: str, line: int) -> None:
-        faults.append(Fault(document.path, line, message))
+    def complain(message: str, place: Place) -> None:
+        faults.append(Fault(document.path, place, message))
 
     def duration(key: str, default: str = "") -> int:
         value = data.get(key, default)
         found = duration_us(value)
         if found is None:
-            complain(f"{key}: {value!r} is not a time like 30s, 5m, 1h or 1d", document.line_of(key))
+            complain(f"{key}: {value!r} is not a time like 30s, 5m, 1h or 1d", document.place_of(key))
         return found or 1
 
     for key in set(map(str, data)) - _KEYS:
-        complain(f"{key}: unknown key; known here: {', '.join(sorted(_KEYS))}", document.line_of(key))
+        complain(f"{key}: unknown key; known here: {', '.join(sorted(_KEYS))}", document.place_of(key))
     about = head(document, complain)
     sql: Any = data["query"]
     if not isinstance(sql, str) or (why := why_not_select(sql)):
-        complain(f"query: {why if isinstance(sql, str) else 'not text'}", document.line_of("query"))
+        complain(f"query: {why if isinstance(sql, str) else 'not text'}", document.place_of("query"))
     else:
         names = set(_PARAMETER.findall(sql))
         if names != {"from", "to"}:
             complain(
                 "query: use both {from:DateTime64(6)} and {to:DateTime64(6)}, and no other parameter",
-                document.line_of("query"),
+                document.place_of("query"),
             )
     group = data.get("group")
     if not isinstance(group, list) or not group or not all(isinstance(name, str) for name in group):
-        complain("group: give the list of columns that say what the alert is about", document.line_of("group"))
+        complain("group: give the list of columns that say what the alert is about", document.place_of("group"))
         group = []
     every_us, lookback_us = duration("schedule"), duration("lookback")
     quiet_us = max(duration("quiet", "1h"), lookback_us)

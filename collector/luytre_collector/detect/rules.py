@@ -7,10 +7,11 @@ done. One bad rule is one bad rule: its faults are collected with file, line and
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from luytre_common.errors import UserError
 from luytre_common.schema import TABLES, Column, Kind
@@ -22,6 +23,8 @@ from sigma.conditions import (
     ConditionValueExpression,
 )
 from sigma.exceptions import SigmaError
+from sigma.policy import default_policy
+from sigma.policy.regex_engine import RE2RegexEngine, RegexPattern
 from sigma.rule import SigmaRule
 from sigma.types import (
     CompareOperators,
@@ -44,8 +47,9 @@ from sigma.types import (
 from luytre_collector.detect import leaves
 from luytre_collector.detect.correlationfile import correlation_rules
 from luytre_collector.detect.head import examples, head
+from luytre_collector.detect.leaves import LeafError
 from luytre_collector.detect.logsource import fields, keyword_columns, route
-from luytre_collector.detect.model import EventRule, Fault, QueryRule, Rule, RuleSet
+from luytre_collector.detect.model import EventRule, Fault, Place, QueryRule, Rule, RuleSet
 from luytre_collector.detect.queryfile import query_rule
 from luytre_collector.detect.tree import FALSE, How, Node, Operator, Text, Wild, conj, depth, disj, neg
 from luytre_collector.detect.tree import leaves as leaves_of
@@ -66,17 +70,31 @@ _OPERATORS: dict[CompareOperators, Operator] = {
 _FLAGS = {"IGNORECASE": "i", "MULTILINE": "m", "DOTALL": "s"}
 
 
+class _Quiet(RE2RegexEngine):
+    """Lets a bad pattern pass without RE2's own line on stderr: `leaves.regex` refuses it, and knows at which field."""
+
+    def compile(self, pattern: str, flags: int = 0) -> RegexPattern:
+        try:
+            leaves.compile_regex(pattern)
+        except LeafError:
+            return cast(RegexPattern, re.compile(r"(?!)"))  # matches nothing
+        return super().compile(pattern, flags)
+
+
+default_policy.regex_engine = _Quiet()
+
+
 def load(paths: Sequence[Path]) -> RuleSet:
     """Load the rules in files and folders (`*.yml`, `*.yaml`, at any depth). UserError if a path does not exist."""
     faults: list[Fault] = []
     documents: list[Document] = []
     files = 0
-    for path in _files(paths):
+    for path in rule_files(paths):
         files += 1
         try:
             documents.extend(read(path))
         except YamlError as fault:
-            faults.append(Fault(path, fault.line, str(fault)))
+            faults.append(Fault(path, fault.place, str(fault)))
     seen: dict[str, Document] = {}
     events: list[EventRule] = []
     queries: list[QueryRule] = []
@@ -97,11 +115,12 @@ def load(paths: Sequence[Path]) -> RuleSet:
     events = [replace(rule, alerts=rule.head.id not in quiet) for rule in events]
     every: list[Rule] = [*events, *correlations, *queries]
     by_id = {rule.head.id: rule for rule in every}
-    faults = sorted(set(faults), key=lambda fault: (str(fault.path), fault.line))
+    faults = sorted(set(faults), key=lambda fault: (str(fault.path), fault.place))
     return RuleSet(tuple(events), correlations, tuple(queries), tuple(faults), files, by_id)
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
+def rule_files(paths: Sequence[Path]) -> Iterator[Path]:
+    """The rule files in files and folders. UserError if a path does not exist."""
     for path in paths:
         if path.is_dir():
             yield from sorted(one for one in path.rglob("*") if one.suffix in (".yml", ".yaml") and one.is_file())
@@ -121,7 +140,7 @@ def _check_unique(document: Document, seen: dict[str, Document], faults: list[Fa
                 faults.append(
                     Fault(
                         document.path,
-                        document.line_of(key),
+                        document.place_of(key),
                         f'{key}: "{value}" is already taken by {where}; change one',
                     )
                 )
@@ -131,8 +150,8 @@ def event_rule(document: Document, faults: list[Fault]) -> EventRule | None:
     """A Sigma rule about one event, or None after appending its faults."""
     before = len(faults)
 
-    def complain(message: str, line: int) -> None:
-        faults.append(Fault(document.path, line, message))
+    def complain(message: str, place: Place) -> None:
+        faults.append(Fault(document.path, place, message))
 
     about = head(document, complain)
     for key, remedy in (
@@ -140,7 +159,7 @@ def event_rule(document: Document, faults: list[Fault]) -> EventRule | None:
         ("action", "old multi-document rules are not supported; write one rule per document"),
     ):
         if key in document.data:
-            complain(f"{key}: {remedy}", document.line_of(key))
+            complain(f"{key}: {remedy}", document.place_of(key))
             return None
     table, implied = _logsource(document, complain)
     sigma = _parse(document, complain)
@@ -150,7 +169,7 @@ def event_rule(document: Document, faults: list[Fault]) -> EventRule | None:
     try:
         conditions = [builder.node(condition.parsed) for condition in sigma.detection.parsed_condition]
     except _PYSIGMA_ERRORS as error:
-        complain(f"detection: {_said(error)}", document.line_of("detection", "condition"))
+        complain(f"detection: {_said(error)}", document.place_of("detection", "condition"))
         return None
     shown = builder.shown(document.data.get("fields") or [])
     held = examples(document, complain, rows_each=False)
@@ -159,15 +178,15 @@ def event_rule(document: Document, faults: list[Fault]) -> EventRule | None:
     tree = conj([*implied, disj(conditions)])
     if tree == FALSE:
         complain(
-            "detection: can never be true; look for numbers outside the column's range", document.line_of("detection")
+            "detection: can never be true; look for numbers outside the column's range", document.place_of("detection")
         )
         return None
     if sum(1 for _ in leaves_of(tree)) > MAX_LEAVES:
-        complain(f"detection: more than {MAX_LEAVES} comparisons; split the rule", document.line_of("detection"))
+        complain(f"detection: more than {MAX_LEAVES} comparisons; split the rule", document.place_of("detection"))
         return None
     if depth(tree) > MAX_DEPTH:
         complain(
-            f"detection: nested more than {MAX_DEPTH} deep; flatten it", document.line_of("detection", "condition")
+            f"detection: nested more than {MAX_DEPTH} deep; flatten it", document.place_of("detection", "condition")
         )
         return None
     return EventRule(about, table, tree, shown, examples=held)
@@ -176,18 +195,18 @@ def event_rule(document: Document, faults: list[Fault]) -> EventRule | None:
 def _logsource(document: Document, complain: Any) -> tuple[str | None, list[Node]]:
     source = document.data.get("logsource")
     if not isinstance(source, dict):
-        complain("logsource: missing; give category, product or service", document.line_of("logsource"))
+        complain("logsource: missing; give category, product or service", document.place_of("logsource"))
         return None, []
     parts = [source.get(key) for key in ("category", "product", "service")]
     if any(part is not None and not isinstance(part, str) for part in parts):
-        complain("logsource: category, product and service are words", document.line_of("logsource"))
+        complain("logsource: category, product and service are words", document.place_of("logsource"))
         return None, []
     found = route(*(part.lower() if part else None for part in parts))
     if found is None:
         named = ", ".join(f"{key}: {source[key]}" for key in ("category", "product", "service") if key in source)
         complain(
             f"logsource: no table holds {named or 'nothing'}; detect/logsource.py lists what is known",
-            document.line_of("logsource"),
+            document.place_of("logsource"),
         )
         return None, []
     implied: dict[str, list[Node]] = {}
@@ -201,10 +220,10 @@ def _parse(document: Document, complain: Any) -> SigmaRule | None:
     try:
         rule = SigmaRule.from_dict({"title": "rule", **wanted}, collect_errors=True)
     except _PYSIGMA_ERRORS as error:
-        complain(f"detection: {_said(error)}", document.line_of("detection"))
+        complain(f"detection: {_said(error)}", document.place_of("detection"))
         return None
     for fault in rule.errors:
-        complain(f"detection: {_said(fault)}", document.line_of("detection"))
+        complain(f"detection: {_said(fault)}", document.place_of("detection"))
     return None if rule.errors else rule
 
 
@@ -243,7 +262,7 @@ class _Builder:
 
     def shown(self, names: Any) -> tuple[Column, ...]:
         if not isinstance(names, list):
-            self._complain("fields: not a list of field names", self._document.line_of("fields"))
+            self._complain("fields: not a list of field names", self._document.place_of("fields"))
             return ()
         # Only a hint of what to show: a name that the table has not is no reason to refuse a rule.
         return tuple(dict.fromkeys(self._fields[name] for name in names if str(name) in self._fields))
@@ -255,7 +274,7 @@ class _Builder:
             hint = f"did you mean {close[0]}?" if close else "see proto/SCHEMA.md for the fields"
             self._complain(
                 f"{name}: table {self._table} has no such field; {hint}",
-                self._document.line_of_field(name, "detection"),
+                self._document.place_of_field(name, "detection"),
             )
         return column
 
@@ -278,8 +297,8 @@ class _Builder:
     def _leaf(self, field: str, column: Column, value: Any) -> Node:
         try:
             return self._value(column, value)
-        except leaves.LeafError as error:
-            where = self._document.line_of_field(field, "detection") if field else self._document.line_of("detection")
+        except LeafError as error:
+            where = self._document.place_of_field(field, "detection") if field else self._document.place_of("detection")
             self._complain(f"{field or 'keyword'}: {error}", where)
             return FALSE
 
@@ -290,7 +309,7 @@ class _Builder:
             case SigmaString():
                 return self._string(column, value)
             case SigmaTimestampPart():
-                raise leaves.LeafError("parts of a time are not supported; use a query rule")
+                raise LeafError("parts of a time are not supported; use a query rule")
             case SigmaNumber():
                 return self._number(column, "=", value.number)
             case SigmaBool():
@@ -317,7 +336,7 @@ class _Builder:
                 how = How.STARTS if value.starts_with else How.ENDS if value.ends_with else How.EXACT
                 return FALSE if other is None else leaves.same_as(column, how, other, cased=False)
             case _:
-                raise leaves.LeafError(f"{type(value).__name__} is not supported; use another modifier")
+                raise LeafError(f"{type(value).__name__} is not supported; use another modifier")
 
     def _number(self, column: Column, operator: Operator, value: int | float) -> Node:
         if column.kind in leaves.TEXT_KINDS and operator == "=":
@@ -334,10 +353,10 @@ class _Builder:
             else:
                 parts.append(part)
         if column.kind is Kind.IP and any(isinstance(part, str) and "/" in part for part in parts):
-            raise leaves.LeafError(f'"{value}" is a network; write {column.name}|cidr')
+            raise LeafError(f'"{value}" is a network; write {column.name}|cidr')
         return leaves.text(column, parts, cased=isinstance(value, SigmaCasedString))
 
 
-def _placeholder(parts: Sequence[Any]) -> leaves.LeafError:
+def _placeholder(parts: Sequence[Any]) -> LeafError:
     names = ", ".join(f"%{part.name}%" for part in parts if isinstance(part, Placeholder))
-    return leaves.LeafError(f"placeholder {names} has no value; write the values out")
+    return LeafError(f"placeholder {names} has no value; write the values out")

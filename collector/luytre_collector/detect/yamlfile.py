@@ -1,4 +1,4 @@
-"""YAML with places: the documents of a rule file, and the line of anything in them.
+"""YAML with places: the documents of a rule file, and where anything in them stands.
 
 Aliases are refused: they can make a small file expand to gigabytes, and a rule reads better written out.
 """
@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from luytre_collector.detect.model import Place
+
 MAX_BYTES = 1 << 20
 _MAX_DEPTH = 100
 
@@ -18,8 +20,8 @@ _MAX_DEPTH = 100
 class YamlError(Exception):
     """The file cannot be read as YAML."""
 
-    def __init__(self, line: int, message: str) -> None:
-        self.line = line
+    def __init__(self, place: Place, message: str) -> None:
+        self.place = place
         super().__init__(message)
 
 
@@ -31,9 +33,9 @@ class _Loader(yaml.CSafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str | int | float | bool | None):
-                raise YamlError(key_node.start_mark.line + 1, "a key must be a plain word; quote it")
+                raise YamlError(_place(key_node.start_mark), "a key must be a plain word; quote it")
             if key in seen:
-                raise YamlError(key_node.start_mark.line + 1, f'key "{key}" is given twice; keep one')
+                raise YamlError(_place(key_node.start_mark), f'key "{key}" is given twice; keep one')
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -51,37 +53,37 @@ class Document:
         """Line of its first key, from 1."""
         return self.node.start_mark.line + 1
 
-    def line_of(self, *keys: str | int) -> int:
-        """The line of the deepest of `keys` that exists (mapping keys and list indices)."""
+    def place_of(self, *keys: str | int) -> Place:
+        """Where the deepest of `keys` that exists stands (mapping keys and list indices)."""
         node: yaml.Node = self.node
-        line = self.line
+        place = _place(self.node.start_mark)
         for key in keys:
             found: yaml.Node | None = None
             if isinstance(node, yaml.MappingNode):
                 for key_node, value_node in node.value:
                     if key_node.value == key:
-                        line, found = key_node.start_mark.line + 1, value_node
+                        place, found = _place(key_node.start_mark), value_node
             elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
                 found = node.value[key]
-                line = found.start_mark.line + 1
+                place = _place(found.start_mark)
             if found is None:
                 break
             node = found
-        return line
+        return place
 
-    def line_of_field(self, field: str, *under: str) -> int:
-        """The line where `field`, with or without modifiers, is a key below `under`."""
+    def place_of_field(self, field: str, *under: str) -> Place:
+        """Where `field`, with or without modifiers, is a key below `under`."""
         stack: list[yaml.Node] = [self._below(under)]
         while stack:
             node = stack.pop()
             if isinstance(node, yaml.MappingNode):
                 for key_node, value_node in node.value:
                     if str(key_node.value).split("|", 1)[0] == field:
-                        return int(key_node.start_mark.line) + 1
+                        return _place(key_node.start_mark)
                     stack.append(value_node)
             elif isinstance(node, yaml.SequenceNode):
                 stack.extend(node.value)
-        return self.line_of(*under)
+        return self.place_of(*under)
 
     def _below(self, keys: tuple[str, ...]) -> yaml.Node:
         node: yaml.Node = self.node
@@ -92,27 +94,27 @@ class Document:
 
 
 def read(path: Path) -> list[Document]:
-    """The documents of `path`. YamlError with the line if it is too large, not UTF-8, or not YAML mappings."""
+    """The documents of `path`. YamlError with the place if it is too large, not UTF-8, or not YAML mappings."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         text = raw.decode("utf-8")
     except OSError as error:
-        raise YamlError(1, f"cannot be read: {error.strerror}") from None
+        raise YamlError(Place(1), f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise YamlError(raw[: error.start].count(b"\n") + 1, "not UTF-8; save the file as UTF-8") from None
+        raise YamlError(Place(raw[: error.start].count(b"\n") + 1), "not UTF-8; save the file as UTF-8") from None
     if len(raw) > MAX_BYTES:
-        raise YamlError(1, f"larger than {MAX_BYTES} bytes; split it")
+        raise YamlError(Place(1), f"larger than {MAX_BYTES} bytes; split it")
     try:
         return _documents(text, path)
     except yaml.MarkedYAMLError as error:
         marks: list[Any] = [error.problem_mark, error.context_mark]
-        line = next((mark.line for mark in marks if mark is not None), 0)
-        raise YamlError(line + 1, f"not YAML: {error.problem or error.context}") from None
+        place = next((_place(mark) for mark in marks if mark is not None), Place(1))
+        raise YamlError(place, f"not YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise YamlError(1, f"not YAML: {str(error).splitlines()[0]}") from None
+        raise YamlError(Place(1), f"not YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
-        raise YamlError(1, "nested too deeply; flatten it") from None
+        raise YamlError(Place(1), "nested too deeply; flatten it") from None
 
 
 def _documents(text: str, path: Path) -> list[Document]:
@@ -120,9 +122,9 @@ def _documents(text: str, path: Path) -> list[Document]:
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _MAX_DEPTH:  # far below what makes the parser slow, its time grows with the square of the depth
-            raise YamlError(_line(event.start_mark), f"nested more than {_MAX_DEPTH} deep; flatten it")
+            raise YamlError(_place(event.start_mark), f"nested more than {_MAX_DEPTH} deep; flatten it")
         if isinstance(event, yaml.AliasEvent):
-            raise YamlError(_line(event.start_mark), f"alias *{event.anchor}; write the value out")
+            raise YamlError(_place(event.start_mark), f"alias *{event.anchor}; write the value out")
     documents = []
     loader = _Loader(text)
     try:
@@ -131,13 +133,12 @@ def _documents(text: str, path: Path) -> list[Document]:
             if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
                 continue
             if not isinstance(node, yaml.MappingNode):
-                raise YamlError(node.start_mark.line + 1, "a rule is a mapping of keys to values")
+                raise YamlError(_place(node.start_mark), "a rule is a mapping of keys to values")
             documents.append(Document(loader.construct_document(node), node, path))
     finally:
         loader.dispose()
     return documents
 
 
-def _line(mark: Any) -> int:
-    """The line of a mark, from 1."""
-    return int(mark.line) + 1
+def _place(mark: Any) -> Place:
+    return Place(int(mark.line) + 1, int(mark.column) + 1)

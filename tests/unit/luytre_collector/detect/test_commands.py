@@ -8,6 +8,7 @@ import luytre_rules
 import pytest
 from luytre_collector.detect.commands import check_rules, list_rules
 from luytre_collector.store.embedded import EmbeddedStore
+from luytre_common.errors import UserError
 
 RULE = """title: T
 title_vi: Luật
@@ -35,11 +36,11 @@ def test_check_says_all_is_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "code", "said"),
     [
-        ("do evil", "do nothing", 1, "r.yml:1: T: examples: match 1 is not matched"),
-        ("do good", "do no evil", 1, "r.yml:1: T: examples: ignore 1 is matched"),
+        ("do evil", "do nothing", 1, "r.yml:1:1: T: examples: match 1 is not matched"),
+        ("do good", "do no evil", 1, "r.yml:1:1: T: examples: ignore 1 is matched"),
         ("event_action: exec, CommandLine: do good", "Nothing: 1", 1, "Nothing: table processes has no such field"),
         ("event_action: exec, CommandLine: do good", "ProcessId: -1", 1, "process_pid: -1 is not a value"),
-        ("CommandLine|contains", "CommandLin|contains", 2, "r.yml:6: CommandLin: table processes has no such field"),
+        ("CommandLine|contains", "CommandLin|contains", 2, "r.yml:6:17: CommandLin: table processes has no such field"),
     ],
 )
 def test_check_names_what_is_wrong(tmp_path: Path, old: str, new: str, code: int, said: str) -> None:
@@ -48,7 +49,22 @@ def test_check_names_what_is_wrong(tmp_path: Path, old: str, new: str, code: int
     assert said in out.getvalue()
     out = io.StringIO()
     assert check_rules(rule(tmp_path, RULE.replace(old, new)), json=True, out=out) == code
-    assert said.split(": ", 1)[-1] in json.loads(out.getvalue())["faults"][0]["message"]
+    (fault,) = json.loads(out.getvalue())["faults"]
+    assert said.split(": ", 1)[-1] in fault["message"]
+    assert fault["line"] >= 1 <= fault["column"]
+
+
+def test_no_rules_are_a_mistake(tmp_path: Path) -> None:
+    empty, blank = tmp_path / "empty", tmp_path / "blank"
+    empty.mkdir()
+    blank.mkdir()
+    (blank / "r.yml").write_text("# nothing yet\n")
+    for command in (check_rules, list_rules):
+        with pytest.raises(UserError, match=r"empty: no rules in this folder .*; give a file or folder") as told:
+            command([luytre_rules.FOLDER / "network", empty])
+        assert told.value.exit_code == 2
+        with pytest.raises(UserError, match=r"blank: no rule in 1 files; give"):
+            command([blank])
 
 
 def test_check_runs_correlations_where_it_has_a_store(store: EmbeddedStore) -> None:

@@ -61,4 +61,4 @@ def test_faults(tmp_path: Path, old: str, new: str, line: int, said: str) -> Non
     (tmp_path / "q.yml").write_text(GOOD.replace(old, new))
     rules = load([tmp_path])
     assert rules.queries == ()
-    assert any(said in fault.message and fault.line == line for fault in rules.faults), rules.faults
+    assert any(said in fault.message and fault.place.line == line for fault in rules.faults), rules.faults

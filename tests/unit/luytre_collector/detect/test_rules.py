@@ -93,7 +93,7 @@ def test_keywords_look_anywhere(tmp_path: Path) -> None:
         (SOURCES["processes"] + "detection:\n  a:\n    Imag: x\n  condition: a\n", 6, "did you mean Image?"),
         (SOURCES["processes"] + "detection:\n  a:\n    User|foo: x\n  condition: a\n", 4, "Unknown modifier"),
         (SOURCES["processes"] + "detection:\n  a:\n    User|expand: '%admins%'\n  condition: a\n", 6, "placeholder %admins% has no value"),
-        (SOURCES["processes"] + "detection:\n  a:\n    CommandLine|re: '(?=a)'\n  condition: a\n", 4, "a"),
+        (SOURCES["processes"] + "detection:\n  a:\n    CommandLine|re: '(?=a)'\n  condition: a\n", 6, "CommandLine: not an RE2 pattern: invalid perl operator: (?=; write it without lookaround"),
         (SOURCES["processes"] + "detection:\n  a:\n    ProcessId|contains: x\n  condition: a\n", 6, "is a number"),
         (SOURCES["processes"] + "detection:\n  a:\n    ProcessId: -5\n  condition: a\n", 4, "can never be true"),
         (SOURCES["processes"] + "detection:\n  a:\n    User: x\n  condition: b\n", 7, "b"),
@@ -119,8 +119,23 @@ def test_faults_name_file_line_and_remedy(tmp_path: Path, body: str, line: int, 
     fault = next((one for one in rules.faults if said in one.message), rules.faults[0])
     assert said in fault.message
     assert fault.path == tmp_path / "0.yml"
-    assert fault.line == line
-    assert str(fault).startswith(f"{tmp_path}/0.yml:{line}: ")
+    assert fault.place.line == line
+    assert str(fault).startswith(f"{tmp_path}/0.yml:{line}:{fault.place.column}: ")
+
+
+def test_a_fault_has_a_column(tmp_path: Path) -> None:
+    body = SOURCES["processes"] + "detection:\n  a: {User: x, OriginalFileName: y}\n  condition: a\n"
+    (fault,) = loaded(tmp_path, body).faults
+    assert fault.place == (5, 16)
+    assert fault.message.startswith("OriginalFileName: table processes has no such field; ")
+
+
+def test_a_bad_pattern_is_told_once_and_by_us(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    body = SOURCES["processes"] + "detection:\n  a:\n    CommandLine|re: '(a'\n  condition: a\n"
+    (fault,) = loaded(tmp_path, body).faults
+    assert fault.place == (6, 5)
+    assert "missing )" in fault.message
+    assert capfd.readouterr().err == "", "RE2 writes to the descriptor, past Python"
 
 
 def test_every_fault_of_a_rule_at_once(tmp_path: Path) -> None:
@@ -151,7 +166,7 @@ def test_bytes_that_are_no_rules(tmp_path: Path, raw: bytes) -> None:
 def test_faults_are_safe_to_look_at(tmp_path: Path) -> None:
     (tmp_path / "a\n\x1b[31m.yml").write_bytes(b"- 1\n")
     (fault,) = load([tmp_path]).faults
-    assert str(fault) == f"{tmp_path}/a\\u000a\\u001b[31m.yml:1: a rule is a mapping of keys to values"
+    assert str(fault) == f"{tmp_path}/a\\u000a\\u001b[31m.yml:1:1: a rule is a mapping of keys to values"
 
 
 def test_taken_identities(tmp_path: Path) -> None:
