@@ -13,109 +13,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#include "socket_record.h"
-
-#define AF_INET 2
-#define AF_INET6 10
-#define TCP 6
-#define UDP 17
-/* include/net/tcp_states.h */
-#define TCP_ESTABLISHED 1
-#define TCP_SYN_SENT 2
-#define TCP_SYN_RECV 3
-#define TCP_CLOSE 7
-#define TCP_LISTEN 10
-#define SOCK_DONE 2 /* include/net/sock.h: bit 1 of skc_flags, the peer has sent a FIN */
-/* After so many changes of hands a socket counts as shared, and its owner stays. */
-#define MOST_CHANGES 2
-
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-struct task_struct {
-	__u64 start_boottime;
-	struct task_struct *group_leader;
-};
-
-struct net {
-	__u64 net_cookie;
-};
-
-typedef struct {
-	struct net *net;
-} possible_net_t;
-
-struct in6_addr {
-	union {
-		__u8 u6_addr8[16];
-	} in6_u;
-};
-
-struct sock_common {
-	__be32 skc_daddr;
-	__be32 skc_rcv_saddr;
-	__be16 skc_dport;
-	__u16 skc_num;
-	unsigned short skc_family;
-	unsigned long skc_flags;
-	possible_net_t skc_net;
-	struct in6_addr skc_v6_daddr;
-	struct in6_addr skc_v6_rcv_saddr;
-};
-
-struct sock {
-	struct sock_common __sk_common;
-	__u16 sk_protocol;
-};
-
-struct inet_sock {
-	struct sock sk;
-	__be16 inet_sport;
-};
-
-struct tcp_sock {
-	__u64 bytes_received;
-	__u64 bytes_sent;
-	__u64 bytes_retrans;
-	__u32 srtt_us;
-};
-
-#pragma clang attribute pop
-
-/* Set by the loader: the reader is woken when about this many bytes wait. */
-const volatile __u32 wake_bytes = 65536;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4 << 20);
-} RING SEC(".maps");
-
-/* Records that found no room in the ring. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} LOST SEC(".maps");
-
-enum role { UNKNOWN, ACTIVE, PASSIVE, LISTENER };
-
-struct owner {
-	__u64 start, cgroup, since;
-	__u32 pid, uid;
-	char comm[16];
-	__u8 role, told, used, changes, tentative, reserved[3];
-	/* UDP: what was told, because the endpoints cannot be read when the socket is released. */
-	__u16 local_port, remote_port;
-	__u32 padding;
-	__u8 local[16], remote[16];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, int);
-	__type(value, struct owner);
-} OWNERS SEC(".maps");
+#include "socket_owner.h"
 
 struct peer {
 	__u64 cookie;
@@ -131,99 +29,6 @@ struct {
 	__type(key, struct peer);
 	__type(value, __u8);
 } PEERS SEC(".maps");
-
-static __always_inline void submit(struct socket_record *record)
-{
-	__u64 waiting = bpf_ringbuf_query(&RING, BPF_RB_AVAIL_DATA);
-	__u64 step = wake_bytes ? wake_bytes : 1;
-	__u64 flags = waiting / step != (waiting + sizeof(*record)) / step ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-
-	if (bpf_ringbuf_output(&RING, record, sizeof(*record), flags)) {
-		__u32 key = 0;
-		__u64 *lost = bpf_map_lookup_elem(&LOST, &key);
-		if (lost)
-			*lost += 1;
-	}
-}
-
-static __always_inline void take_hold(struct owner *owner)
-{
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-
-	owner->pid = bpf_get_current_pid_tgid() >> 32;
-	owner->uid = bpf_get_current_uid_gid();
-	owner->start = BPF_CORE_READ(task, group_leader, start_boottime);
-	owner->cgroup = bpf_get_current_cgroup_id();
-	owner->tentative = 0;
-	/* The command name of the thread, as everybody shows it. */
-	bpf_get_current_comm(owner->comm, sizeof(owner->comm));
-}
-
-static __always_inline void describe(struct socket_record *r, struct owner *owner)
-{
-	r->time = bpf_ktime_get_boot_ns();
-	r->since = owner->since ? owner->since : r->time;
-	r->start = owner->start;
-	r->cgroup = owner->cgroup;
-	r->pid = owner->pid;
-	r->uid = owner->uid;
-	__builtin_memcpy(r->comm, owner->comm, sizeof(r->comm));
-	if (owner->role == PASSIVE)
-		r->flags |= LT_PASSIVE;
-	if (owner->tentative)
-		r->flags |= LT_TENTATIVE;
-	if (owner->used)
-		r->flags |= LT_USED;
-	if (owner->changes > MOST_CHANGES)
-		r->flags |= LT_SHARED;
-	if (owner->changes)
-		r->flags |= LT_HANDED;
-}
-
-static __always_inline void mapped(__u8 *address, __u32 four)
-{
-	__builtin_memset(address, 0, 10);
-	address[10] = address[11] = 0xff;
-	__builtin_memcpy(address + 12, &four, 4);
-}
-
-static __always_inline void keep(struct owner *owner, struct socket_record *r)
-{
-	owner->local_port = r->local_port;
-	owner->remote_port = r->remote_port;
-	__builtin_memcpy(owner->local, r->local, sizeof(r->local));
-	__builtin_memcpy(owner->remote, r->remote, sizeof(r->remote));
-}
-
-static __always_inline void tell(struct sock *sk, struct owner *owner, __u32 kind, __u32 flags)
-{
-	struct socket_record r = {.kind = kind, .flags = flags};
-
-	describe(&r, owner);
-	r.cookie = bpf_get_socket_cookie(sk);
-	r.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie);
-	r.protocol = BPF_CORE_READ(sk, sk_protocol);
-	/* At close skc_num is already 0 for ephemeral ports. */
-	r.local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
-	r.remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
-		mapped(r.local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
-		mapped(r.remote, BPF_CORE_READ(sk, __sk_common.skc_daddr));
-	} else {
-		BPF_CORE_READ_INTO(&r.local, sk, __sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO(&r.remote, sk, __sk_common.skc_v6_daddr);
-	}
-	if (kind == LT_CLOSE && r.protocol == TCP && !(flags & LT_LISTENER)) {
-		struct tcp_sock *tcp = (struct tcp_sock *)sk;
-		r.sent = BPF_CORE_READ(tcp, bytes_sent) - BPF_CORE_READ(tcp, bytes_retrans);
-		r.received = BPF_CORE_READ(tcp, bytes_received);
-		r.fin = r.received && BPF_CORE_READ(sk, __sk_common.skc_flags) & SOCK_DONE;
-		r.rtt = BPF_CORE_READ(tcp, srtt_us) >> 3;
-	}
-	if (r.protocol == UDP)
-		keep(owner, &r);
-	submit(&r);
-}
 
 static __always_inline int ours(__u32 family, __u32 protocol)
 {
@@ -323,7 +128,7 @@ static __always_inline int sending(struct bpf_sock_addr *context, int six)
 		mapped(r.local, sk->src_ip4);
 	}
 	keep(owner, &r);
-	submit(&r);
+	submit(&r, sizeof(r));
 	return 1;
 }
 
@@ -361,7 +166,7 @@ int on_release(struct bpf_sock *sk)
 	r.remote_port = owner->remote_port;
 	__builtin_memcpy(r.local, owner->local, sizeof(r.local));
 	__builtin_memcpy(r.remote, owner->remote, sizeof(r.remote));
-	submit(&r);
+	submit(&r, sizeof(r));
 	return 1;
 }
 

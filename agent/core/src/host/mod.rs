@@ -1,8 +1,9 @@
 //! Kernel events to columns: which processes began a program and which ended.
 //!
-//! `ebpf` (`record`) or `cn_proc` (`cn_message`, `procfs`) → `event` → `rows` (with `table`, `users`, `clock`, `cgroup`,
+//! `ebpf` (`bpf`, `record`) or `cn_proc` (`cn_message`, `procfs`) → `event` → `rows` (with `table`, `users`, `clock`, `cgroup`,
 //! `digest`, `redact`) → columns.
 
+mod bpf;
 mod cgroup;
 mod clock;
 mod cn_message;
@@ -86,7 +87,7 @@ pub struct Settings {
 pub type Totals = Vec<(&'static str, u64)>;
 
 enum Kernel {
-    Ring(Box<ebpf::Ring>),
+    Ring(Box<bpf::Ring>),
     Connector(cn_proc::Connector),
 }
 
@@ -109,7 +110,7 @@ impl ProcessEvents {
         let (procfs, mut users) = (Procfs::new("/proc"), Users::new("/etc/passwd"));
         users.refresh();
         let kernel = match rung {
-            Rung::Ebpf => Kernel::Ring(Box::new(ebpf::Ring::open(settings.ring_bytes)?)),
+            Rung::Ebpf => Kernel::Ring(Box::new(ebpf::open(settings.ring_bytes)?)),
             Rung::CnProc => Kernel::Connector(cn_proc::Connector::open(settings.ring_bytes)?),
         };
         let proc = procfs.root().to_owned();
@@ -175,7 +176,7 @@ impl ProcessEvents {
         let mut asked = false;
         let more = loop {
             let event = match &mut self.kernel {
-                Kernel::Ring(ring) => match ring.receive(self.rows.procfs()) {
+                Kernel::Ring(ring) => match ebpf::receive(ring, self.rows.procfs()) {
                     Some(event) => event,
                     None => break false,
                 },

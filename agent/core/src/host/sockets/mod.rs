@@ -12,6 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::bpf::Ring;
 use super::owners::Owners;
 use super::{Settings, Totals};
 use crate::columns::{Sealed, TableBuilder};
@@ -47,7 +48,7 @@ impl Rung {
 
 /// Socket events of this host.
 pub struct SocketEvents {
-    ring: ebpf::Ring,
+    ring: Ring,
     rows: Rows,
     owners: Arc<Owners>,
     builder: TableBuilder,
@@ -63,7 +64,7 @@ impl SocketEvents {
     pub fn open(rung: Rung, settings: Settings, owners: Arc<Owners>) -> io::Result<Self> {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
         let ring = match rung {
-            Rung::Ebpf => ebpf::Ring::open(settings.ring_bytes)?,
+            Rung::Ebpf => ebpf::open(settings.ring_bytes)?,
         };
         owners.feeding(true);
         Ok(Self {
@@ -103,7 +104,7 @@ impl SocketEvents {
     /// Takes in what waits in the kernel.
     fn drain(&mut self, batches: &mut Vec<Sealed>) {
         let begun = wall_clock();
-        while let Some(record) = self.ring.receive() {
+        while let Some(record) = self.ring.receive(Record::parse) {
             self.rows.own(&record);
             if rows::makes_row(&record) {
                 self.waiting.push_back((Instant::now(), record));

@@ -1,3 +1,4 @@
+use super::super::table::entity;
 use super::*;
 use crate::columns::json::to_json_lines;
 use crate::schema::PROCESSES;
