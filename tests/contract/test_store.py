@@ -284,6 +284,42 @@ def test_people_do_read(store: Store, sql: str, answer: bytes) -> None:
     assert store.query_text(sql, "JSONEachRow") == answer
 
 
+#: One value of every type that people meet, and how ClickHouse writes it.
+SHOWN = [
+    ("toIPv6('::ffff:10.0.0.1')", '"::ffff:10.0.0.1"', '"::ffff:10.0.0.1"'),
+    ("toIPv6('2001:db8::1')", '"2001:db8::1"', '"2001:db8::1"'),
+    ("toIPv4('10.0.0.1')", '"10.0.0.1"', '"10.0.0.1"'),
+    ("toDateTime64('2026-11-23 02:00:00', 6, 'UTC')", '"2026-11-23 02:00:00.000000"', '"2026-11-23 02:00:00.000000"'),
+    ("toDateTime64('2026-11-23 02:00:00.5', 3, 'UTC')", '"2026-11-23 02:00:00.500"', '"2026-11-23 02:00:00.500"'),
+    ("toDateTime('2026-11-23 02:00:00', 'UTC')", '"2026-11-23 02:00:00"', '"2026-11-23 02:00:00"'),
+    ("toDate('2026-11-23')", '"2026-11-23"', '"2026-11-23"'),
+    ("'lũy \"tre\" it\\'s a\\\\b\\n\\t/'", '"lũy \\"tre\\" it\'s a\\\\b\\n\\t/"', '"lũy ""tre"" it\'s a\\b\n\t/"'),
+    ("['a\\'b', 'c\\\\']", '["a\'b","c\\\\"]', "\"['a\\'b','c\\\\']\""),
+    ("[1, 2]", "[1,2]", '"[1,2]"'),
+    ("[toIPv6('::1')]", '["::1"]', "\"['::1']\""),
+    ("true", "true", "true"),
+    ("NULL", "null", "\\N"),
+    ("toNullable(7)", "7", "7"),
+    ("0.1", "0.1", "0.1"),
+    ("nan", "null", "nan"),
+    ("18446744073709551615", "18446744073709551615", "18446744073709551615"),
+    ("-5", "-5", "-5"),
+    ("toLowCardinality('x')", '"x"', '"x"'),
+    ("toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0')",) + ('"61f0c404-5cb3-11e7-907b-a6006ad3dba0"',) * 2,
+    ("CAST(1, 'Enum8(\\'up\\' = 1)')", '"up"', '"up"'),
+    ("map('k', 1)", '{"k":1}', "\"{'k':1}\""),
+]
+
+
+def test_an_answer_is_the_same_text(store: Store) -> None:
+    sql = "SELECT " + ", ".join(f"{value} AS c{number}" for number, (value, *_) in enumerate(SHOWN))
+    as_json = ",".join(f'"c{number}":{text}' for number, (_, text, _) in enumerate(SHOWN))
+    assert store.query_text(sql, "JSONEachRow").decode() == "{" + as_json + "}\n"
+    heads = ",".join(f'"c{number}"' for number in range(len(SHOWN)))
+    as_csv = ",".join(text for *_, text in SHOWN)
+    assert store.query_text(sql, "CSVWithNames").decode() == f"{heads}\n{as_csv}\n"
+
+
 def test_a_form_is_a_name(store: Store) -> None:
     with pytest.raises(QueryRefusedError, match="not an output format"):
         store.query_text("SELECT 1", "CSV INTO OUTFILE '/tmp/luytre-out'")

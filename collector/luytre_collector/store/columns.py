@@ -99,6 +99,10 @@ def _type(spec: str, for_people: bool) -> tuple[pa.DataType, Convert | None]:
     if match := _TIME.fullmatch(spec):
         return (pa.timestamp("s", match[1] or "UTC"), None) if for_people else (pa.uint32(), _seconds)
     inner = spec[spec.find("(") + 1 : -1]
+    if spec.startswith("Map("):
+        return _map(inner, for_people)
+    if spec.startswith("Tuple("):
+        return _tuple(inner, for_people)
     if spec.startswith("Nullable("):
         return _type(inner, for_people)
     if spec.startswith("LowCardinality("):
@@ -106,10 +110,50 @@ def _type(spec: str, for_people: bool) -> tuple[pa.DataType, Convert | None]:
         return (pa.dictionary(pa.int32(), kind) if kind == pa.string() else kind), convert
     if spec.startswith("Array("):
         kind, convert = _type(inner, for_people)
-        if isinstance(kind, pa.DictionaryType):
-            kind = kind.value_type
-        return pa.list_(kind), None if convert is None else lambda values: [convert(value) for value in values]
+        return pa.list_(_plain(kind)), None if convert is None else lambda values: [
+            _convert(convert, value) for value in values
+        ]
     return pa.string(), str
+
+
+def _map(inner: str, for_people: bool) -> tuple[pa.DataType, Convert]:
+    key, value = (_type(part, for_people) for part in split(inner))
+    return pa.map_(_plain(key[0]), _plain(value[0])), lambda pairs: [
+        (_convert(key[1], name), _convert(value[1], one)) for name, one in pairs.items()
+    ]
+
+
+def _tuple(inner: str, for_people: bool) -> tuple[pa.DataType, Convert]:
+    parts = [_type(_unnamed(part), for_people) for part in split(inner)]
+    fields = [pa.field(str(number), _plain(kind)) for number, (kind, _) in enumerate(parts, start=1)]
+    return pa.struct(fields), lambda values: {
+        field.name: _convert(convert, one) for field, (_, convert), one in zip(fields, parts, values, strict=True)
+    }
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if isinstance(kind, pa.DictionaryType) else kind
+
+
+def _convert(convert: Convert | None, value: Any) -> Any:
+    return value if convert is None or value is None else convert(value)
+
+
+def _unnamed(part: str) -> str:
+    """The type of a tuple's element, which may have a name before it."""
+    named = re.fullmatch(r"(?:`(?:[^`\\]|\\.)*`|\w+)\s+(\w.*)", part, re.DOTALL)
+    return named[1] if named else part
+
+
+def split(arguments: str) -> list[str]:
+    """The arguments of a type, parted by the commas that are not inside brackets or quotes."""
+    parts, depth, start = [], 0, 0
+    for token in re.finditer(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|[(),]", arguments):
+        depth += (token[0] == "(") - (token[0] == ")")
+        if token[0] == "," and not depth:
+            parts.append(arguments[start : token.start()].strip())
+            start = token.end()
+    return [*parts, arguments[start:].strip()]
 
 
 def _seconds(value: Any) -> int:

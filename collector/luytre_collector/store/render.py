@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
@@ -13,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from luytre_collector.store import ddl
 from luytre_collector.store.base import QueryRefusedError
 
 
@@ -20,38 +20,66 @@ def render(table: pa.Table, form: str) -> bytes:
     """The table in ClickHouse's form of that name. QueryRefusedError for a form that is not among `FORMS`."""
     if form not in FORMS:
         raise QueryRefusedError(f"{form} is not available on a server; use {', '.join(FORMS)}")
-    columns = [[_plain(value) for value in column.to_pylist()] for column in table.columns]
+    columns = [[_plain(value, column.type) for value in column.to_pylist()] for column in table.columns]
     return FORMS[form](table.column_names, zip(*columns, strict=True)).encode("utf-8", "surrogateescape")
 
 
-def _plain(value: Any) -> Any:
-    """As ClickHouse writes it: an address of 16 bytes, a time, a list of these."""
+def _plain(value: Any, kind: Any) -> Any:
+    """As ClickHouse writes it: an address of 16 bytes, a time with the digits of its type, a list or map of these."""
     if isinstance(value, bytes):
         if len(value) != 16:
             return value.decode("utf-8", "replace")
         address = IPv6Address(value)
         return f"::ffff:{address.ipv4_mapped}" if address.ipv4_mapped else str(address)
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S.%f" if value.microsecond else "%Y-%m-%d %H:%M:%S")
+        digits = _DIGITS[kind.unit]
+        return value.strftime("%Y-%m-%d %H:%M:%S") + (f".{value.microsecond:06}"[: digits + 1] if digits else "")
     if isinstance(value, date):
         return value.isoformat()
+    if pa.types.is_map(kind) and value is not None:
+        return {str(_plain(key, kind.key_type)): _plain(one, kind.item_type) for key, one in value}
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(one, kind.value_type) for one in value]
+    if isinstance(value, dict):  # a tuple
+        return tuple(_plain(one, kind.field(index).type) for index, one in enumerate(value.values()))
     return value
+
+
+_DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 6}
 
 
 def _json(names: list[str], rows: Iterable[tuple[Any, ...]]) -> str:
     return "".join(
-        json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=str) + "\n" for row in rows
+        json.dumps(_finite(dict(zip(names, row, strict=True))), ensure_ascii=False, separators=(",", ":"), default=str)
+        + "\n"
+        for row in rows
     )
 
 
+def _finite(value: Any) -> Any:
+    """JSON knows no infinity: like ClickHouse, null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def _csv(names: list[str], rows: Iterable[tuple[Any, ...]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([_cell(value) if isinstance(value, list) else value for value in row] for row in rows)
-    return out.getvalue()
+    lines = [",".join(map(_quoted, names))]
+    lines += [",".join(map(_csv_field, row)) for row in rows]
+    return "".join(line + "\n" for line in lines)
+
+
+def _csv_field(value: Any) -> str:
+    if value is None:
+        return "\\N"
+    number = isinstance(value, int | float)  # a bool is an int
+    return _cell(value) if number else _quoted(_cell(value))
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _pretty(names: list[str], rows: Iterable[tuple[Any, ...]]) -> str:
@@ -74,11 +102,22 @@ def _pretty(names: list[str], rows: Iterable[tuple[Any, ...]]) -> str:
 
 
 def _cell(value: Any) -> str:
+    """A value as text; strings inside of lists are literals."""
     if value is None:
         return "ᴺᵁᴸᴸ"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, list):
-        return "[" + ",".join(repr(one) if isinstance(one, str) else _cell(one) for one in value) + "]"
+        return "[" + ",".join(map(_inner, value)) + "]"
+    if isinstance(value, tuple):
+        return "(" + ",".join(map(_inner, value)) + ")"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_inner(name)}:{_inner(one)}" for name, one in value.items()) + "}"
     return str(value)
+
+
+def _inner(value: Any) -> str:
+    return ddl.text(value) if isinstance(value, str) else "NULL" if value is None else _cell(value)
 
 
 def _is_number(text: str) -> bool:

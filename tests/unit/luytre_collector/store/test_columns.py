@@ -118,7 +118,13 @@ def test_slices_begin_where_they_begin() -> None:
         ("[toLowCardinality('x')]", pa.list_(pa.string()), ["x"]),
         ("CAST('a' AS Enum8('a' = 1))", pa.string(), "a"),
         ("toUUID('0c9c3b7e-51a4-4b0c-8a0f-2f6f3c1e7d55')", pa.string(), "0c9c3b7e-51a4-4b0c-8a0f-2f6f3c1e7d55"),
-        ("tuple(1, 'x')", pa.string(), "(1, 'x')"),
+        ("tuple(1, 'x')", pa.struct([("1", pa.uint8()), ("2", pa.string())]), {"1": 1, "2": "x"}),
+        (
+            "CAST((1, 'x'), 'Tuple(a UInt8, b String)')",
+            pa.struct([("1", pa.uint8()), ("2", pa.string())]),
+            {"1": 1, "2": "x"},
+        ),
+        ("map('k', [toIPv6('::1')])", pa.map_(pa.string(), pa.list_(pa.binary(16))), [("k", [bytes(15) + b"\x01"])]),
     ],
 )
 def test_types_beside_the_schemas(engine: Any, expression: str, kind: pa.DataType, value: Any) -> None:

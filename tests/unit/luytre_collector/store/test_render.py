@@ -24,16 +24,28 @@ TABLE = pa.table(
 
 def test_json() -> None:
     assert render(TABLE, "JSONEachRow").decode() == (
-        '{"time": "2026-11-23 09:00:00.000001", "ip": "::ffff:10.0.0.1", "name": "lũy \\"tre\\"", "n": 1,'
-        ' "all": ["a\'b"], "none": null}\n'
-        '{"time": "2026-11-23 09:00:00", "ip": "::1", "name": "竹,\\n", "n": 22, "all": [], "none": "x"}\n'
+        '{"time":"2026-11-23 09:00:00.000001","ip":"::ffff:10.0.0.1","name":"lũy \\"tre\\"","n":1,'
+        '"all":["a\'b"],"none":null}\n'
+        '{"time":"2026-11-23 09:00:00.000000","ip":"::1","name":"竹,\\n","n":22,"all":[],"none":"x"}\n'
     )
+
+
+def test_what_json_has_no_number_for_is_null() -> None:
+    numbers = pa.table({"x": [float("nan")], "y": [[float("inf"), 0.5]]})
+    assert render(numbers, "JSONEachRow") == b'{"x":null,"y":[null,0.5]}\n'
 
 
 def test_csv() -> None:
-    assert render(TABLE.select(["name", "n", "none"]), "CSVWithNames").decode() == (
-        '"name","n","none"\n"lũy ""tre""",1,""\n"竹,\n",22,"x"\n'
+    assert render(TABLE.select(["name", "n", "none", "all"]), "CSVWithNames").decode() == (
+        '"name","n","none","all"\n"lũy ""tre""",1,\\N,"[\'a\\\'b\']"\n"竹,\n",22,"x","[]"\n'
     )
+
+
+def test_pairs_and_maps() -> None:
+    pair = pa.array([{"1": 1, "2": "a"}], pa.struct([("1", pa.uint8()), ("2", pa.string())]))
+    both = pa.table({"pair": pair, "map": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.uint8()))})
+    assert render(both, "JSONEachRow") == b'{"pair":[1,"a"],"map":{"k":1}}\n'
+    assert render(both, "CSVWithNames") == b'"pair","map"\n"(1,\'a\')","{\'k\':1}"\n'
 
 
 def test_table() -> None:
