@@ -7,12 +7,14 @@ __all__ = [
     "FileReplay",
     "LiveCapture",
     "Owners",
+    "Process",
     "ProcessEvents",
     "Sealed",
     "SocketEvents",
     "TableBuilder",
     "check_patterns",
     "read_only_count",
+    "read_process",
     "redact",
     "redaction_counts",
     "set_redaction",
@@ -156,6 +158,43 @@ class Owners:
     @property
     def known(self) -> int:
         """Ends that are known now."""
+
+    def process(self, pid: int, since_ns: int, until_ns: int) -> Process | None:
+        """The process that had the pid at some time between the two, as process events told of it; also one that has
+        ended. None if none is known, or if there were two. What it runs is the last that it is known to have run. Times
+        here are nanoseconds of CLOCK_BOOTTIME.
+        """
+
+    def knows_processes(self, time_ns: int) -> bool:
+        """Whether all process events until then were taken in, or nobody tells of any."""
+
+@final
+class Process:
+    """One process. Texts that are not known are empty; `command_line` is redacted."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def entity_id(self) -> int:
+        """As in table processes; 0 if unknown."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def executable(self) -> str: ...
+    @property
+    def command_line(self) -> str: ...
+    @property
+    def user_id(self) -> int:
+        """The real one; 4294967295 if unknown."""
+
+    @property
+    def systemd_unit(self) -> str: ...
+    @property
+    def container_id(self) -> str: ...
+
+def read_process(pid: int) -> Process | None:
+    """The process as /proc shows it now; None if it is gone."""
 
 @final
 class SocketEvents:

@@ -47,9 +47,13 @@ def _asked(config: Config, context: Context) -> sockets.Owners | None:
     return context.owners if config.sockets.enabled else None
 
 
+def _told(config: Config, context: Context) -> sockets.Owners | None:
+    return context.owners if config.processes.enabled else None
+
+
 #: Every kind of source, and what of it there is now. Asked again and again: interfaces come and go.
 SOURCES: dict[str, Callable[[Config, Context], Makers]] = {
-    "files": lambda config, _: files.build(config.files),
+    "files": lambda config, context: files.build(config.files, _told(config, context)),
     "logins": lambda config, _: logins.build(config.logins, config.state_directory),
     "packets": lambda config, context: packets.build(config.packets, context.exclude, owners=_asked(config, context)),
     "processes": lambda config, context: processes.build(config.processes, context.owners),

@@ -4,7 +4,8 @@ By fanotify, which names the process, or else by inotify, which needs no rights.
 is `deleted`; one that comes in is `moved` with no previous path. `scan`: found by looking, because it came together
 with its directory, or because the kernel had to drop events (`rescan`).
 
-Of a process that has ended before it could be looked up, only the pid is known: `process_unknown`.
+Of a process that has ended before it could be looked up, the process events tell; without them only its pid is known:
+`process_unknown`.
 """
 
 from __future__ import annotations
@@ -14,21 +15,20 @@ import logging
 import os
 import select
 import signal
-import stat
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from luytre_common.errors import Unavailable
 from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Counters, RateLimited, Sample
 
 from luytre_agent.sources.base import SealedBatch, Source
-from luytre_agent.sources.rows import Rows, redacted
+from luytre_agent.sources.rows import Rows
 from luytre_agent.sources.watch.changes import Change, Changes, Snapshot
 from luytre_agent.sources.watch.fanotify import Fanotify
 from luytre_agent.sources.watch.hint import NO_PIDFD, Did, Hint, Watcher, below, join
@@ -36,7 +36,8 @@ from luytre_agent.sources.watch.inotify import Inotify
 from luytre_agent.sources.watch.names import Names
 from luytre_agent.sources.watch.places import DEFAULT, Plan, entries, resolve
 from luytre_agent.sources.watch.safe import Facts, look, open_folder
-from luytre_agent.sources.watch.who import Processes, Who, text
+from luytre_agent.sources.watch.telling import Telling
+from luytre_agent.sources.watch.who import Processes, Told, Who, text
 
 _log = logging.getLogger("luytre.sources.files")
 
@@ -77,8 +78,10 @@ class Files:
 
     name = "files"
 
-    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, config: Config, told: Told | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """`told`: what the process events tell of processes, if there are any."""
         self._config = config
+        self._told = told
         self._clock = clock
         self._counters = Counters("files")
         self._watcher: Watcher | None = None
@@ -92,10 +95,12 @@ class Files:
         config = self._config
         counters = self._counters = Counters("files")
         self._users, self._groups = Names(_PASSWD), Names(_GROUP)
-        self._processes = Processes(self._users, self._clock)
+        self._processes = Processes(self._users, self._told)
         self._rows = Rows("files", counters, config.batch_rows, config.batch_seconds, self._clock)
+        self._telling = Telling(self._rows, self._processes, self._users, self._groups, counters, self._clock)
         self._snapshot = Snapshot(config.max_files, counters)
-        self._changes = Changes(self._snapshot, self._look, self._emit, counters, config.fold_seconds)
+        self._changes = Changes(self._snapshot, self._look, self._telling.take, counters, config.fold_seconds)
+        self._drained = _boottime()
         self._backlog: deque[tuple[Hint, Who | None, float]] = deque()
         self._complaints = RateLimited(self._clock, 60.0)
         self._overflowed = False
@@ -119,6 +124,7 @@ class Files:
         except OSError as error:
             self.refused.append((rung, error.strerror or str(error)))
             return False
+        self._telling.rung = rung
         self._first_refusal = ""
         self._changes.started_ns = time.time_ns()
         self._adopt("/", None, first=True)
@@ -140,7 +146,7 @@ class Files:
         """See `Source.poll`."""
         if self._watcher is None:
             return ()
-        wait = self._rows.wait_s(self._changes.wait_s(timeout_s, self._clock()))
+        wait = self._telling.wait_s(self._rows.wait_s(self._changes.wait_s(timeout_s, self._clock())))
         if self._overflowed:
             wait = max(0.0, min(wait, self._next_rescan - self._clock()))
         if not self._backlog:
@@ -154,14 +160,16 @@ class Files:
         if self._overflowed and self._clock() >= self._next_rescan:
             self._rescan()
         self._changes.due(self._clock())
+        self._telling.tell()
         return self._rows.take()
 
     def _drain(self) -> bool:
         """Read what waits, and look up at once who did it; what it means can wait."""
         if self._watcher is None or len(self._backlog) >= _BACKLOG:
             return False
+        before = _boottime()
         hints = self._watcher.read()
-        now = self._clock()
+        until, now = _boottime(), self._clock()
         for hint in hints:
             if Did.OVERFLOW in hint.did:
                 self._counters.add("queue_overflows", label=self.rung)
@@ -170,12 +178,14 @@ class Files:
             who = None
             if self._concerns(hint):
                 self._counters.add("events", label=self.rung)
-                who = self._processes.find(hint.pid, _alive(hint.pidfd))
+                who = self._processes.find(hint.pid, self._drained, until, _alive(hint.pidfd))
                 self._backlog.append((hint, who, now))
             else:
                 self._counters.add("events_ignored", label=self.rung)
             if hint.pidfd >= 0:
                 os.close(hint.pidfd)
+        if not hints:
+            self._drained = before
         return bool(hints)
 
     def _concerns(self, hint: Hint) -> bool:
@@ -241,7 +251,7 @@ class Files:
         facts = self._look(path, self._snapshot.get(path))
         self._snapshot.put(path, facts)
         if facts and self._config.report_seen:
-            self._emit(Change("seen", path, self._clock(), None, None, facts, source="scan"))
+            self._telling.take(Change("seen", path, self._clock(), None, None, facts, source="scan"))
 
     def _watch(self, folder: str) -> bool:
         """Whether there is room for more."""
@@ -287,41 +297,6 @@ class Files:
         """While a large file is hashed: who wrote others must not be gone when it is done."""
         self._drain()
 
-    def _emit(self, change: Change) -> None:
-        oddities = list(change.oddities)
-        facts = change.after or (change.before if change.action == "deleted" else None)
-        if change.after and change.after.too_large:
-            oddities.append("too_large")
-        if facts and facts.kind not in ("file", "dir"):
-            oddities.append("not_regular")
-        if (change.who is None or not change.who.name) and change.action != "seen":
-            oddities.append("process_unknown")
-            self._counters.add("process_unknown", label=self.rung)
-        before = change.before
-        row: dict[str, Any] = {
-            "event_time": int((time.time() - self._clock() + change.time) * 1_000_000),
-            "event_action": change.action,
-            "event_source": change.source or (self._watcher.rung if self._watcher else self.rung),
-            "file_path": text(change.path),
-            "file_previous_path": text(change.previous),
-            "file_previous_mode": _mode(before) if before else "",
-            "file_previous_hash_sha256": before.sha256.hex() if before else "",
-            "file_oddities": " ".join(oddities),
-        }
-        if facts:
-            row |= {
-                "file_type": facts.kind,
-                "file_inode": facts.inode,
-                "file_size": facts.size,
-                "file_mode": _mode(facts),
-                "file_owner": self._users.name(facts.uid) or str(facts.uid),
-                "file_group": self._groups.name(facts.gid) or str(facts.gid),
-                "file_hash_sha256": change.after.sha256.hex() if change.after else "",
-            }
-        if change.who:
-            row |= _who(change.who)
-        self._rows.add(row)
-
     def samples(self) -> Sequence[Sample]:
         """See `Source.samples`. `refused` counts the rungs that were tried in vain."""
         return [*self._counters.samples(), *(Sample(self.name, "refused", rung, 1) for rung, _ in self.refused)]
@@ -340,9 +315,14 @@ class Files:
                 break
             self._work()
         self._changes.settle_all()
+        self._telling.tell(patient=False)
         watcher, self._watcher = self._watcher, None
         watcher.close()
         return self._rows.flush()
+
+
+def _boottime() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def _alive(pidfd: int) -> bool:
@@ -358,24 +338,6 @@ def _alive(pidfd: int) -> bool:
     return True
 
 
-def _mode(facts: Facts) -> str:
-    return f"{stat.S_IMODE(facts.mode):04o}"
-
-
-def _who(who: Who) -> dict[str, Any]:
-    return {
-        "process_pid": who.pid,
-        "process_entity_id": who.entity_id,
-        "process_name": who.name,
-        "process_executable": who.executable,
-        "process_command_line": redacted(who.command_line),
-        "user_id": who.uid,
-        "user_name": who.user,
-        "systemd_unit": who.unit,
-        "container_id": who.container,
-    }
-
-
 def _remedy(refused: Sequence[tuple[str, str]]) -> str:
     reasons = " ".join(reason for _, reason in refused).lower()
     if "sysctl" in reasons:
@@ -387,6 +349,6 @@ def _remedy(refused: Sequence[tuple[str, str]]) -> str:
     return "correct [sources.files], or set enabled = false to go without"
 
 
-def build(config: Config) -> dict[str, Callable[[], Source]]:
+def build(config: Config, told: Told | None = None) -> dict[str, Callable[[], Source]]:
     """The source, if it is wanted."""
-    return {"files": partial(Files, config)} if config.enabled else {}
+    return {"files": partial(Files, config, told)} if config.enabled else {}

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{CaptureError, Fault};
 use super::input::Input;
+use super::patient::OnSignal;
 use super::pcap::Pcap;
 use super::pcapng::{PcapNg, SECTION_HEADER};
 use super::{Frame, LinkType};
@@ -53,8 +54,13 @@ pub struct FileReader {
 impl FileReader {
     /// Opens the file and looks at its first packet, so that a file of another kind or link type is refused here.
     pub fn open(path: impl AsRef<Path>) -> Result<FileReader, CaptureError> {
+        FileReader::open_until(path, || Ok(()))
+    }
+
+    /// The same; an error of `on_signal` ends the waiting for a pipe or a FIFO.
+    pub fn open_until(path: impl AsRef<Path>, on_signal: OnSignal) -> Result<FileReader, CaptureError> {
         let path = path.as_ref();
-        let input = Input::open(path).map_err(|error| Fault::Io(error).at(path, 0))?;
+        let input = Input::open(path, on_signal).map_err(|error| Fault::Io(error).at(path, 0))?;
         FileReader::start(path, input)
     }
 

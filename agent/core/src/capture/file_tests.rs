@@ -349,6 +349,62 @@ fn a_damaged_compressed_stream_is_named() {
     assert!(FileReader::open(&disk.0).err().unwrap().to_string().contains("compressed twice"));
 }
 
+#[test]
+fn captures_one_behind_the_other_are_read_wholly() {
+    use Order::{Big, Little};
+    let records: [(u32, u32, &[u8], u32); 2] = [(1, 0, b"one", 3), (2, 0, b"", 0)];
+    let first = pcap(Little, 0xa1b2_c3d4, 1, &records);
+    let second = pcap(Big, 0xa1b2_3c4d, 101, &[(3, 5_000, b"three", 5)]);
+    let wanted = vec![
+        (1_000_000, LinkType::Ethernet, b"one".to_vec(), 3),
+        (2_000_000, LinkType::Ethernet, Vec::new(), 0),
+        (3_000_005, LinkType::RawIp, b"three".to_vec(), 5),
+    ];
+    for (name, content) in [
+        ("plain.pcap", [first.clone(), second.clone()].concat()),
+        ("two.pcap.gz", [gzip(&first), gzip(&second)].concat()),
+        ("two.pcap.zst", [zstd(&first), zstd(&second)].concat()),
+    ] {
+        let disk = OnDisk::new(name, &content);
+        let (read, error) = drain(FileReader::open(&disk.0).unwrap());
+        assert_eq!((read, error.map(|error| error.to_string())), (wanted.clone(), None), "{name}");
+    }
+    let sections = [section(Little), interface(Little, 1, 0, &[]), enhanced(Little, 0, 7, b"x", 1)].concat();
+    let disk = OnDisk::new("mixed.pcap.gz", &[gzip(&first), gzip(&sections)].concat());
+    let (read, error) = drain(FileReader::open(&disk.0).unwrap());
+    assert_eq!(read.len(), 2);
+    assert!(error.unwrap().to_string().contains("the file is damaged there"), "two formats in one are refused");
+    let unknown = pcap(Little, 0xa1b2_c3d4, 147, &[]);
+    let (read, error) = drain(reader(&[first, unknown].concat()).unwrap());
+    assert_eq!(read.len(), 2);
+    assert!(error.unwrap().to_string().contains("unknown link type 147"));
+}
+
+#[test]
+fn waiting_for_a_writer_can_be_ended() {
+    let fifo = OnDisk::new("fifo.pcap", b"");
+    std::fs::remove_file(&fifo.0).unwrap();
+    let path = std::ffi::CString::new(fifo.0.as_os_str().as_encoded_bytes()).unwrap();
+    // SAFETY: `path` is a string that ends with NUL.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    let stop: super::OnSignal = || Err(std::io::Error::from_raw_os_error(libc::ECANCELED));
+    let error = FileReader::open_until(&fifo.0, stop).err().unwrap();
+    assert_eq!(error.system().and_then(std::io::Error::raw_os_error), Some(libc::ECANCELED));
+    let content = pcap(Order::Little, 0xa1b2_c3d4, 1, &[(1, 0, b"one", 3)]);
+    let (name, (head, tail)) = (fifo.0.clone(), content.split_at(30));
+    let (head, tail) = (head.to_vec(), tail.to_vec());
+    let writer = std::thread::spawn(move || {
+        let mut file = std::fs::OpenOptions::new().write(true).open(name).unwrap();
+        for part in [head, tail] {
+            file.write_all(&part).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    });
+    let (read, error) = drain(FileReader::open(&fifo.0).unwrap());
+    writer.join().unwrap();
+    assert_eq!((read.len(), error.map(|error| error.to_string())), (1, None));
+}
+
 proptest! {
     #[test]
     fn any_bytes_after_a_valid_beginning(

@@ -1,8 +1,9 @@
 //! A window that slides over a file, uncompressed on the way: large reads in, slices out, no copy in between.
 
-use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
+
+use super::patient::{self, OnSignal};
 
 /// Large enough that a read costs nothing per packet, small enough for a cache to hold.
 const WINDOW: usize = 1 << 20;
@@ -17,9 +18,10 @@ pub struct Input {
 }
 
 impl Input {
-    /// Opens a file; gzip (RFC 1952) and zstd (RFC 8878) are recognised by their first bytes.
-    pub fn open(path: &Path) -> io::Result<Input> {
-        let mut file = File::open(path)?;
+    /// Opens a file; gzip (RFC 1952) and zstd (RFC 8878) are recognised by their first bytes. Where reading has to wait,
+    /// `on_signal` may end it.
+    pub fn open(path: &Path, on_signal: OnSignal) -> io::Result<Input> {
+        let mut file = patient::open(path, on_signal)?;
         let mut magic = Vec::with_capacity(4);
         file.by_ref().take(4).read_to_end(&mut magic)?;
         let kind = <[u8; 4]>::try_from(magic.as_slice()).unwrap_or_default();

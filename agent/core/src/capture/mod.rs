@@ -6,6 +6,7 @@ pub mod file;
 pub mod filter;
 mod input;
 mod mapping;
+mod patient;
 mod pcap;
 mod pcapng;
 pub mod ring;

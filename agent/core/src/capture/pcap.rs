@@ -39,28 +39,43 @@ impl Pcap {
         Ok(Pcap { swapped, nanoseconds, header: record_header, link })
     }
 
+    /// Whether a file header comes where a record should: files were put one behind the other, as cat(1) does with
+    /// compressed ones. As a record it would be empty: time zone and accuracy are 0.
+    #[cold]
+    fn begins(header: &[u8]) -> bool {
+        let Some((swapped, ..)) = layout([header[0], header[1], header[2], header[3]]) else { return false };
+        let version = word(header, 4, swapped);
+        version == if cfg!(target_endian = "big") != swapped { 0x0002_0004 } else { 0x0004_0002 }
+    }
+
     /// The next record; `None` at the end of the file.
     #[inline(always)]
     pub fn next(&mut self, input: &mut Input) -> Result<Option<Record>, Fault> {
-        if !input.need(self.header)? {
-            return if input.ahead().is_empty() { Ok(None) } else { Err(Fault::Truncated) };
+        loop {
+            if !input.need(self.header)? {
+                return if input.ahead().is_empty() { Ok(None) } else { Err(Fault::Truncated) };
+            }
+            let header = &input.ahead()[..16];
+            let seconds = word(header, 0, self.swapped);
+            let fraction = word(header, 4, self.swapped);
+            let captured = word(header, 8, self.swapped);
+            let wire_len = word(header, 12, self.swapped).max(captured);
+            if wire_len == 0 && Pcap::begins(header) {
+                *self = Pcap::open(input)?;
+                continue;
+            }
+            if captured > MAX_PACKET {
+                return Err(too_long(captured));
+            }
+            let length = captured as usize;
+            if !input.need(self.header + length)? {
+                return Err(Fault::Truncated);
+            }
+            let start = input.consume(self.header + length) + self.header;
+            let micros = if self.nanoseconds { fraction / 1000 } else { fraction };
+            let time = i64::from(seconds) * 1_000_000 + i64::from(micros);
+            return Ok(Some(Record { time, link: self.link, start, length, wire_len }));
         }
-        let header = &input.ahead()[..16];
-        let seconds = word(header, 0, self.swapped);
-        let fraction = word(header, 4, self.swapped);
-        let captured = word(header, 8, self.swapped);
-        let wire_len = word(header, 12, self.swapped).max(captured);
-        if captured > MAX_PACKET {
-            return Err(too_long(captured));
-        }
-        let length = captured as usize;
-        if !input.need(self.header + length)? {
-            return Err(Fault::Truncated);
-        }
-        let start = input.consume(self.header + length) + self.header;
-        let micros = if self.nanoseconds { fraction / 1000 } else { fraction };
-        let time = i64::from(seconds) * 1_000_000 + i64::from(micros);
-        Ok(Some(Record { time, link: self.link, start, length, wire_len }))
     }
 }
 

@@ -4,22 +4,23 @@
 //! `digest`, `redact`) → columns.
 
 mod bpf;
-mod cgroup;
+pub mod cgroup;
 mod clock;
 mod cn_message;
 mod cn_proc;
 mod digest;
 mod ebpf;
-mod event;
+pub mod event;
+mod lives;
 pub mod namespace;
 pub mod owners;
-mod procfs;
+pub mod procfs;
 mod record;
 pub mod redact;
 mod redact_programs;
 mod rows;
 pub mod sockets;
-mod table;
+pub mod table;
 mod users;
 mod wait;
 
@@ -116,6 +117,9 @@ impl ProcessEvents {
         let proc = procfs.root().to_owned();
         let rows = Rows::new(rung.name(), boot_id, procfs, users, Clock::new()?, Limits::default());
         let mut rows = rows.with_forks(settings.forks);
+        if let Some(owners) = &owners {
+            owners.telling(true);
+        }
         rows.table().owners = owners;
         if settings.digests {
             rows = rows.with_digests(Digests::start(&proc)?);
@@ -151,6 +155,7 @@ impl ProcessEvents {
             self.refreshed = Instant::now();
             self.rows.refresh()?;
         }
+        let begun = self.rows.clock().now()?;
         while batches.len() < most {
             let more = self.receive();
             let mut waiting = std::mem::take(&mut self.waiting);
@@ -165,6 +170,9 @@ impl ProcessEvents {
             }
             self.waiting = waiting;
             if !more {
+                if let Some(owners) = &self.rows.table().owners {
+                    owners.told(begun);
+                }
                 return Ok(true);
             }
         }
@@ -265,6 +273,9 @@ impl ProcessEvents {
         }
         let mut batches = Vec::new();
         self.drain(&mut batches, usize::MAX)?;
+        if let Some(owners) = &self.rows.table().owners {
+            owners.telling(false);
+        }
         self.cut(&mut batches);
         Ok((batches, self.counters()))
     }

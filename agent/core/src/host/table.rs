@@ -112,7 +112,7 @@ impl Table {
     /// Adds a process, in place of an earlier one of the same pid.
     pub fn insert(&mut self, pid: u32, process: Process) {
         if let Some(owners) = &self.owners {
-            owners.learn(&process);
+            owners.learn(pid, &process);
         }
         self.generation += 1;
         self.bytes += size(&process);
@@ -145,6 +145,9 @@ impl Table {
         if let Some(slot) = self.slots.get_mut(&pid) {
             slot.process.exited = true;
             self.exits.push_back((time, pid, slot.generation));
+            if let Some(owners) = &self.owners {
+                owners.ended(pid, slot.process.entity, time);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The Python face of the core. `luytre_agent/_core.pyi` says what it is; everything else in the crate knows no Python.
 
 mod batch;
+mod known;
 mod live;
 mod processes;
 mod redact;
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::batch::{Sealed, to_json_lines};
+    #[pymodule_export]
+    use super::known::{Process, read_process};
     #[pymodule_export]
     use super::live::LiveCapture;
     #[pymodule_export]

@@ -1,7 +1,9 @@
 //! Capture files, as Python sees them.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -22,6 +24,7 @@ impl FileReplay {
     #[new]
     #[pyo3(signature = (path, *, inactive_timeout_s=60.0, active_timeout_s=300.0, max_flows=1_048_576, batch_rows=10_000))]
     fn new(
+        py: Python<'_>,
         path: PathBuf,
         inactive_timeout_s: f64,
         active_timeout_s: f64,
@@ -35,17 +38,19 @@ impl FileReplay {
             max_flows,
             ..flow::Config::default()
         };
-        let reader = FileReader::open(&path).map_err(refused)?;
+        let reader = py.detach(|| FileReader::open_until(&path, on_signal));
+        let reader = reader.map_err(|error| raised().unwrap_or_else(|| refused(error)))?;
         let engine = Engine::new(Config { flow, interface, batch_rows });
         Ok(Self(Shared::new(Replay { reader: Some(reader), engine, fault: String::new(), skipped: 0 })))
     }
 
     /// Read on; the batches that became full. A truncated or corrupt record ends the file: see `fault`.
-    fn read(&self, py: Python<'_>, max_packets: usize) -> Vec<Sealed> {
-        to_python(self.0.work(py, |replay| {
+    fn read(&self, py: Python<'_>, max_packets: usize) -> PyResult<Vec<Sealed>> {
+        let batches = self.0.work(py, |replay| {
             replay.read(max_packets);
             replay.engine.full_batches()
-        }))
+        });
+        raised().map_or_else(|| Ok(to_python(batches)), Err)
     }
 
     #[getter]
@@ -117,6 +122,21 @@ impl Counting for Replay {
 #[pyfunction]
 pub fn read_only_count(py: Python<'_>, path: PathBuf) -> PyResult<(u64, u64)> {
     py.detach(|| count(path)).map_err(refused)
+}
+
+/// What a signal's handler raised (KeyboardInterrupt) while a file made us wait.
+static RAISED: Mutex<Option<PyErr>> = Mutex::new(None);
+
+/// Lets Python handle a signal.
+fn on_signal() -> io::Result<()> {
+    Python::attach(|py| py.check_signals()).map_err(|error| {
+        *RAISED.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        io::Error::from_raw_os_error(libc::ECANCELED)
+    })
+}
+
+fn raised() -> Option<PyErr> {
+    RAISED.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// The system's faults are OSError with its number, those of the content ValueError.

@@ -8,6 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::batch::{Sealed, to_python};
+use super::known::Process;
 use super::microseconds;
 use super::shared::{Counting, Shared};
 use crate::host::sockets::{Rung, SocketEvents as Core};
@@ -29,6 +30,16 @@ impl Owners {
     #[getter]
     fn known(&self) -> usize {
         self.0.known()
+    }
+
+    /// The process that had the pid at some time between `since_ns` and `until_ns`.
+    fn process(&self, pid: u32, since_ns: u64, until_ns: u64) -> Option<Process> {
+        self.0.process_then(pid, since_ns, until_ns).map(|process| Process::told(pid, &process))
+    }
+
+    /// Whether all process events until then were taken in, or nobody tells of any.
+    fn knows_processes(&self, time_ns: u64) -> bool {
+        self.0.knows_processes(time_ns)
     }
 }
 

@@ -6,6 +6,7 @@ import os
 import pwd
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,6 @@ import pytest
 from luytre_agent import _core
 from luytre_agent.sources import files
 from luytre_agent.sources.files import Config, Files
-from luytre_agent.sources.watch.who import entity_id
 from luytre_common.errors import Unavailable
 
 Row = dict[str, Any]
@@ -29,9 +29,9 @@ def sha256(content: bytes) -> str:
 class Watch:
     """An open source on one folder, and the rows that came of it."""
 
-    def __init__(self, folder: Path, rung: str = "auto", **settings: Any) -> None:
+    def __init__(self, folder: Path, rung: str = "auto", told: _core.Owners | None = None, **settings: Any) -> None:
         given: dict[str, Any] = {"paths": [str(folder)], "fold_seconds": 0.05, **settings}
-        self.source = Files(Config(rung=rung, defaults=False, homes=False, batch_seconds=0.05, **given))  # type: ignore[arg-type]
+        self.source = Files(Config(rung=rung, defaults=False, homes=False, batch_seconds=0.05, **given), told)  # type: ignore[arg-type]
         self.rows: list[Row] = []
         self.source.open()
 
@@ -124,12 +124,12 @@ def test_who_did_it(folder: Path) -> None:
     command = ["/bin/sh", "-c", script, str(folder)]
     process = subprocess.Popen(command, user="www-data", stdin=subprocess.PIPE)
     row = watch.one("created", folder / "file")
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    ticks = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
+    seen = _core.read_process(process.pid)
     process.communicate()
     watch.close()
     assert (row["process_pid"], row["process_name"]) == (process.pid, "sh")
-    assert int(row["process_entity_id"]) == entity_id(boot, process.pid, ticks)
+    assert seen
+    assert int(row["process_entity_id"]) == seen.entity_id > 1
     assert row["process_executable"] == os.path.realpath("/bin/sh")
     assert row["process_command_line"] == " ".join(command)
     assert (row["user_id"], row["user_name"], row["file_owner"]) == (www.pw_uid, "www-data", "www-data")
@@ -146,6 +146,36 @@ def test_of_a_process_that_is_gone_the_pid_is_left(folder: Path) -> None:
     assert (row["process_pid"], row["process_entity_id"], row["process_name"]) == (process.pid, 0, "")
     assert (row["user_id"], row["file_oddities"]) == (4294967295, "process_unknown")
     assert watch.counters()["process_unknown", "fanotify"] == 1
+
+
+@pytest.mark.root
+def test_of_tools_that_are_gone_the_process_events_tell(folder: Path) -> None:
+    owners, stop = _core.Owners(), threading.Event()
+    events = _core.ProcessEvents("ebpf", owners=owners, hashes=False)
+
+    def take_in() -> None:
+        while not stop.is_set():
+            events.poll(0.1)
+
+    thread = threading.Thread(target=take_in)
+    thread.start()
+    watch = Watch(folder, "fanotify", owners)
+    wanted: dict[str, tuple[int, str]] = {}
+    for number in range(40):
+        file = folder / str(number)
+        command = ["/bin/sh", "-c", f"echo x > {file}"] if number % 2 else ["/bin/mkdir", str(file)]
+        tool = subprocess.Popen(command)
+        tool.wait()
+        wanted[str(file)] = (tool.pid, " ".join(command))
+    rows = watch.until(lambda rows: len({row["file_path"] for row in rows} & set(wanted)) == len(wanted))
+    found = {row["file_path"]: (row["process_pid"], row["process_command_line"]) for row in rows}
+    stop.set()
+    thread.join()
+    watch.close()
+    events.close()
+    assert found == wanted
+    assert watch.count("process_unknown") == 0
+    assert {row["user_name"] for row in rows} == {"root"}
 
 
 def test_many_writes_are_one_row(folder: Path, rung: str) -> None:

@@ -233,7 +233,7 @@ impl Rows {
             place,
             exited: false,
         };
-        self.owners.learn(&process);
+        self.owners.learn(owner.pid, &process);
         self.owners.process(owner.entity)
     }
 }
