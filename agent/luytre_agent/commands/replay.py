@@ -48,8 +48,9 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError("--deliver needs a collector; give --config FILE")
     if arguments.deliver and arguments.json:
         raise UserError("--json and --deliver exclude each other; choose one")
-    if arguments.deliver and _STANDARD_INPUT in arguments.files:
-        raise UserError("-: --deliver looks at every file before it begins; save standard input to a file first")
+    once = [path for path in arguments.files if path == _STANDARD_INPUT or path.is_fifo()]
+    if arguments.deliver and once:
+        raise UserError(f"{once[0]}: --deliver looks at every file before it begins; save its content to a file first")
     loaded = config.load(arguments.config) if arguments.config else None
     files = [Path("/dev/stdin") if path == _STANDARD_INPUT else path for path in arguments.files]
     settings = replace(loaded.sources.replay if loaded else replay.Config(), files=files)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -145,4 +146,34 @@ def test_standard_input_is_a_capture_like_any(capfd: pytest.CaptureFixture[str])
     empty = subprocess.run([*command, "-"], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
     assert (empty.returncode, empty.stdout, empty.stderr.count(b"\n")) == (2, b"", 1)
     assert main(["replay", "-", "--deliver", "--config", "x.toml"]) == 2
-    assert "save standard input to a file" in capfd.readouterr().err
+    assert "-: --deliver looks at every file" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("sent", [None, CAPTURE.read_bytes()[:100]], ids=["no writer", "a writer that says no more"])
+def test_waiting_for_a_fifo_is_interrupted(tmp_path: Path, sent: bytes | None) -> None:
+    fifo = tmp_path / "fifo.pcap"
+    os.mkfifo(fifo)
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from luytre_agent.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, "replay", str(fifo)], stderr=subprocess.PIPE) as command:
+        writer = None
+        if sent:
+            writer = os.open(fifo, os.O_WRONLY)
+            os.write(writer, sent)
+        opened = Path(f"/proc/{command.pid}/fd")
+        while not any(os.path.realpath(one) == str(fifo) for one in opened.iterdir()):
+            assert command.poll() is None
+        command.send_signal(signal.SIGINT)
+        _, said = command.communicate(timeout=30)
+        if writer is not None:
+            os.close(writer)
+    assert (command.returncode, said) == (1, b"luytre-agent: interrupted\n")
+
+
+def test_a_fifo_cannot_be_delivered(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo.pcap"
+    os.mkfifo(fifo)
+    assert main(["replay", str(fifo), "--deliver", "--config", "none.toml"]) == 2
+    assert f"{fifo}: --deliver looks at every file before it begins" in capfd.readouterr().err
