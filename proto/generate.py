@@ -130,7 +130,8 @@ def rust() -> dict[Path, str]:
 
 def _markdown_row(column: Column) -> str:
     made = {Maker.AGENT: "agent", Maker.COLLECTOR: "collector", Maker.SQL: "ALIAS"}[column.maker]
-    sigma = ", ".join(f"`{name}`" for name in column.sigma)
+    numbered = [f"{column.elements}{index}" for index in (0, 1)] if column.elements else []
+    sigma = ", ".join(f"`{name}`" for name in (*column.sigma, *numbered)) + (", ..." if numbered else "")
     kind = column.kind.clickhouse.replace("|", "\\|")
     example = f"`{column.example}`" if column.example else ""
     meaning = column.meaning.replace("|", "\\|")

@@ -34,7 +34,7 @@ DOORKEEPERS = {
     "chdb": ("luytre_collector/store/embedded.py",),
     "clickhouse_driver": ("luytre_collector/store/server.py",),
     "re2": ("luytre_collector/detect/leaves.py",),
-    "sigma": ("luytre_collector/detect/rules.py",),
+    "sigma": ("luytre_collector/detect/sigmatree.py",),
     "hyperscan": ("luytre_collector/detect/stream.py",),
     "zstandard": ("luytre_collector/ingest/",),
     "pyroute2": (),  # 25 MB: tests hold our reading of netlink against it

@@ -61,7 +61,8 @@ def test_prefilter_hides_nothing(table: str, data: st.DataObject) -> None:
                 assert any(
                     literal in naive.lower(text)
                     for column, literal in wanted
-                    for text in ([row[column.name]] if isinstance(row[column.name], str) else row[column.name])
+                    for value in [naive.value_of(column, row)]
+                    for text in ([value] if isinstance(value, str) else value)
                 )
     alone = [
         Matcher(RuleSet(events=(rule(0, table, node),)), time.time).matches(table, batch(table, [row])) for row in some

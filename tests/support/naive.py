@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import re2
+from luytre_collector.detect.elements import Element
 from luytre_collector.detect.tree import (
     Addresses,
     And,
@@ -25,7 +26,7 @@ from luytre_collector.detect.tree import (
     Text,
     Wild,
 )
-from luytre_common.schema import Kind
+from luytre_common.schema import Column, Kind
 
 Row = Mapping[str, Any]
 
@@ -39,11 +40,11 @@ def holds(node: Node, row: Row) -> bool:
         return any(holds(child, row) for child in node.children)
     if isinstance(node, Not):
         return not holds(node.child, row)
-    value = row[node.column.name]
+    value = value_of(node.column, row)
     if isinstance(node, Present):
         return not absent(value)
     if isinstance(node, SameAs):
-        other = row[node.other.name]
+        other = value_of(node.other, row)
         if absent(value) or absent(other):
             return False
         if isinstance(value, str) and not node.cased:
@@ -51,6 +52,13 @@ def holds(node: Node, row: Row) -> bool:
         return text(node.how, value, other)
     elements = value if isinstance(value, list) else [value]
     return any(one(node, element) for element in elements)
+
+
+def value_of(column: Column, row: Row) -> Any:
+    if isinstance(column, Element):
+        elements = row[column.of.name]
+        return elements[column.index] if column.index < len(elements) else ""
+    return row[column.name]
 
 
 def one(leaf: Leaf, value: Any) -> bool:

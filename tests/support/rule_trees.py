@@ -11,15 +11,16 @@ import pyarrow as pa
 from hypothesis import strategies as st
 from luytre_collector.columns import arrow_type, stored_schema
 from luytre_collector.detect import leaves
+from luytre_collector.detect.logsource import field
 from luytre_collector.detect.model import EventRule, Head
 from luytre_collector.detect.tree import How, Node, Wild, conj, disj, neg
-from luytre_common.schema import TABLES, Column, Kind
+from luytre_common.schema import TABLES, Column, Kind, Maker
 
-#: Columns of every kind, by table.
+#: Columns of every kind, and elements of lists, by table.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "processes": (
         "process_command_line", "process_executable", "process_name", "process_parent_command_line", "event_action",
-        "process_pid", "process_exit_code", "process_lifetime",
+        "process_pid", "process_exit_code", "process_lifetime", "process_args", "a0", "a1", "a4",
     ),
     "flows": ("source_ip", "destination_ip", "source_port", "destination_port", "source_tcp_flags", "user_name"),
     "dns": ("dns_question_name", "dns_answers_data", "dns_answers_ttl", "source_ip"),
@@ -96,7 +97,7 @@ def values(column: Column) -> st.SearchStrategy[Any]:
         case Kind.TEXT | Kind.NAME:
             return words
         case Kind.TEXTS:
-            return st.lists(words, max_size=3)
+            return st.lists(words, max_size=6)
         case Kind.U32S:
             return st.lists(st.integers(0, 3), max_size=3)
         case Kind.IP:
@@ -106,8 +107,14 @@ def values(column: Column) -> st.SearchStrategy[Any]:
             return _numbers.filter(lambda number: low <= number <= high)
 
 
+def columns(table: str) -> list[Column]:
+    found = [field(table, name) for name in COLUMNS[table]]
+    return [column for column in found if column is not None]
+
+
 def rows(table: str, size: int) -> st.SearchStrategy[list[dict[str, Any]]]:
-    row = st.fixed_dictionaries({name: values(TABLES[table].column(name)) for name in COLUMNS[table]})
+    stored = [column for column in columns(table) if column.maker is not Maker.SQL]
+    row = st.fixed_dictionaries({column.name: values(column) for column in stored})
     return st.lists(row, min_size=1, max_size=size)
 
 
@@ -122,18 +129,14 @@ _parts = st.one_of(
 
 
 def leaf(table: str) -> st.SearchStrategy[Node]:
-    return st.sampled_from([TABLES[table].column(name) for name in COLUMNS[table]]).flatmap(
-        lambda one: _leaf(table, one)
-    )
+    return st.sampled_from(columns(table)).flatmap(lambda one: _leaf(table, one))
 
 
 def _leaf(table: str, column: Column) -> st.SearchStrategy[Node]:
     present = st.booleans().map(lambda wanted: leaves.present(column, wanted))
     match column.kind:
         case Kind.IP:
-            others = [
-                TABLES[table].column(name) for name in COLUMNS[table] if TABLES[table].column(name).kind is Kind.IP
-            ]
+            others = [one for one in columns(table) if one.kind is Kind.IP]
             return st.one_of(
                 present,
                 _addresses.filter(lambda text: text != "::").map(lambda text: leaves.text(column, [text], cased=False)),
@@ -151,11 +154,7 @@ def _leaf(table: str, column: Column) -> st.SearchStrategy[Node]:
             found = st.builds(lambda pattern, chosen: leaves.regex(column, pattern, chosen), _patterns, flags)
             if column.kind is Kind.TEXTS:
                 return st.one_of(present, text, found)
-            others = [
-                TABLES[table].column(name)
-                for name in COLUMNS[table]
-                if TABLES[table].column(name).kind in (Kind.TEXT, Kind.NAME)
-            ]
+            others = [one for one in columns(table) if one.kind in (Kind.TEXT, Kind.NAME)]
             same = st.builds(
                 lambda how, other, cased: leaves.same_as(column, how, other, cased),
                 st.sampled_from(How), st.sampled_from(others), st.booleans(),

@@ -1,4 +1,4 @@
-"""`rules list` and `rules check`."""
+"""`rules list`, `rules check` and `rules fields`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ def check(args: argparse.Namespace) -> int:
         return detect.check_rules(_paths(args), json=args.json, scratch=make)
 
 
+def fields(args: argparse.Namespace) -> int:
+    """Print what rules may ask for."""
+    from luytre_collector.detect.reference import list_fields
+
+    return list_fields(json=args.json)
+
+
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
     """Declare the commands."""
     del shared  # rules are looked at where they are written, without a configuration
@@ -43,3 +50,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: a
         )
         one.add_argument("--json", action="store_true", help="for programs")
         one.set_defaults(run=action)
+    known = actions.add_parser(
+        "fields", help="log sources and fields that a rule may name, and the tables and columns they are"
+    )
+    known.add_argument("--json", action="store_true", help="for programs")
+    known.set_defaults(run=fields)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from luytre_common.schema import Column, Kind
 
+from luytre_collector.detect.elements import Element, elements
 from luytre_collector.detect.fold import fold_arrow
 
 _ZEROS: dict[Kind, Any] = {
@@ -56,6 +57,8 @@ class Batch:
             ends, starts = (self.rows[name].cast(pa.int64()) for name in ("flow_end", "flow_start"))
             durations: Any = pc.max_element_wise(pc.subtract(ends, starts), pa.scalar(0, pa.int64()))
             return durations.cast(pa.uint64()).combine_chunks()
+        if isinstance(column, Element):
+            return elements(self.array(column.of), column.index)
         if column.name not in self.rows.column_names:
             return pa.array([_ZEROS[column.kind]] * len(self), type=_PLAIN.get(column.kind))
         chunks = self.rows.select([column.name]).unify_dictionaries()[column.name]

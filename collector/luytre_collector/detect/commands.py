@@ -6,6 +6,7 @@ import json as json_module
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,17 +24,23 @@ def list_rules(paths: Sequence[Path], *, json: bool = False, out: TextIO | None 
     rules = _all(ruleset)
     if json:
         _print_json(
-            out, {"rules": [_described(rule) for rule in rules], "faults": [_fault(one) for one in ruleset.faults]}
+            out,
+            {
+                "rules": [_described(rule, rules) for rule in _heads(rules)],
+                "faults": [_fault(one) for one in ruleset.faults],
+                "notes": [_fault(one) for one in ruleset.notes],
+            },
         )
     else:
-        for rule in rules:
+        for rule in _heads(rules):
             alone = "" if not isinstance(rule, EventRule) or rule.alerts else " (counted by correlations)"
             techniques = " ".join(rule.head.techniques)
             out.write(f"{rule.head.level:13} {rule.kind:11} {rule.head.title}{alone}  {techniques}\n")
             if rule.head.title_vi != rule.head.title:
                 out.write(f"{'':25} {rule.head.title_vi}\n")
-        out.write(f"{len(rules)} rules in {ruleset.files} files\n")
+        out.write(f"{len(ruleset)} rules in {ruleset.files} files\n")
         out.writelines(f"{fault}\n" for fault in ruleset.faults)
+        out.writelines(f"{_note(one)}\n" for one in ruleset.notes)
     return EXIT_USAGE if ruleset.faults else EXIT_OK
 
 
@@ -60,20 +67,22 @@ def check_rules(
         for text in failures(rule, scratch, now_us)
     ]
     skipped = sum(1 for rule in rules if scratch is None and not isinstance(rule, EventRule))
-    bare = sum(1 for rule in rules if not (rule.examples.match and rule.examples.ignore))
+    bare = sum(1 for rule in _heads(rules) if not (rule.examples.match and rule.examples.ignore))
     faults = [*ruleset.faults, *wrong]
     if json:
         summary: dict[str, Any] = {
-            "rules": len(rules),
+            "rules": len(ruleset),
             "files": ruleset.files,
             "not_run": skipped,
             "without_examples": bare,
         }
-        _print_json(out, {**summary, "faults": [_fault(one) for one in faults]})
+        notes = [_fault(one) for one in ruleset.notes]
+        _print_json(out, {**summary, "faults": [_fault(one) for one in faults], "notes": notes})
     else:
         out.writelines(f"{fault}\n" for fault in faults)
+        out.writelines(f"{_note(one)}\n" for one in ruleset.notes)
         out.write(
-            f"{len(rules)} rules in {ruleset.files} files; {len(ruleset.faults)} faults, {len(wrong)} failed examples"
+            f"{len(ruleset)} rules in {ruleset.files} files; {len(ruleset.faults)} faults, {len(wrong)} failed examples"
         )
         out.write(f"; {bare} without examples" if bare else "")
         out.write(f"; {skipped} not run, they need the embedded store" if skipped else "")
@@ -98,6 +107,11 @@ def _all(ruleset: RuleSet) -> list[Rule]:
     return [*ruleset.events, *ruleset.correlations, *ruleset.queries]
 
 
+def _heads(rules: Sequence[Rule]) -> list[Rule]:
+    """Each rule once, also those that stand on several tables."""
+    return list({rule.head.id: rule for rule in reversed(rules)}.values())[::-1]
+
+
 def _print_json(out: TextIO, value: Any) -> None:
     out.write(json_module.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
@@ -106,7 +120,12 @@ def _fault(fault: Fault) -> dict[str, Any]:
     return {"file": str(fault.path), "line": fault.place.line, "column": fault.place.column, "message": fault.message}
 
 
-def _described(rule: Rule) -> dict[str, Any]:
+def _note(note: Fault) -> Fault:
+    """A note as people see it: it is no fault, and changes no exit code."""
+    return replace(note, message=f"note: {note.message}")
+
+
+def _described(rule: Rule, every: Sequence[Rule]) -> dict[str, Any]:
     head = rule.head
     described: dict[str, Any] = {
         "id": head.id,
@@ -121,7 +140,8 @@ def _described(rule: Rule) -> dict[str, Any]:
         "line": head.line,
     }
     if isinstance(rule, EventRule):
-        described |= {"table": rule.table, "alerts": rule.alerts}
+        tables = [one.table for one in every if isinstance(one, EventRule) and one.head is head]
+        described |= {"table": rule.table, "tables": tables, "alerts": rule.alerts}
     if isinstance(rule, CorrelationRule):
         described["rules"] = [base.rule.head.id for base in rule.bases]
     return described

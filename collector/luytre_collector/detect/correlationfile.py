@@ -13,7 +13,7 @@ from typing import Any, get_args
 from luytre_common.schema import Column, Kind
 
 from luytre_collector.detect.head import Complain, duration_us, examples, head
-from luytre_collector.detect.logsource import fields
+from luytre_collector.detect.logsource import field, fields
 from luytre_collector.detect.model import Base, CorrelationRule, CorrelationType, EventRule, Fault, Place
 from luytre_collector.detect.yamlfile import Document
 
@@ -29,7 +29,11 @@ def correlation_rules(
     documents: Sequence[Document], events: Sequence[EventRule], faults: list[Fault]
 ) -> tuple[tuple[CorrelationRule, ...], frozenset[str]]:
     """The correlations, and the ids of event rules that only they use: those raise no alerts by themselves."""
-    known = {name: rule for rule in events for name in (rule.head.id, rule.head.name) if name}
+    known: dict[str, list[EventRule]] = {}
+    for event in events:
+        for name in (event.head.id, event.head.name):
+            if name:
+                known.setdefault(name, []).append(event)
     made: list[CorrelationRule] = []
     quiet: set[str] = set()
     loud: set[str] = set()
@@ -45,7 +49,7 @@ def correlation_rules(
 
 
 class _Reader:
-    def __init__(self, document: Document, known: Mapping[str, EventRule], faults: list[Fault]) -> None:
+    def __init__(self, document: Document, known: Mapping[str, Sequence[EventRule]], faults: list[Fault]) -> None:
         self._document = document
         self._known = known
         self._faults = faults
@@ -98,13 +102,18 @@ class _Reader:
         if not references:
             self._wrong("rules", "rules: missing; give the id or name of the rules to count")
         for reference in references:
-            rule = self._known.get(reference)
-            if rule is None:
+            found = self._known.get(reference, ())
+            if not found:
                 close = difflib.get_close_matches(reference, self._known, n=1)
                 hint = f"did you mean {close[0]}?" if close else "give the id or name of an event rule that loads"
                 self._wrong("rules", f"rules: no rule {reference}; {hint}")
-            elif rule not in self.bases:
-                self.bases.append(rule)
+            elif len(found) > 1:
+                tables = ", ".join(rule.table for rule in found)
+                self._wrong(
+                    "rules", f"rules: {reference} stands on several tables ({tables}); split it, then count one"
+                )
+            elif found[0] not in self.bases:
+                self.bases.extend(found)
 
     def _words(self, key: str, value: Any) -> list[str]:
         words = [value] if isinstance(value, str) else value
@@ -162,7 +171,7 @@ class _Reader:
                 )
                 return None
             name = target
-        column = fields(rule.table).get(name)
+        column = field(rule.table, name)
         if column is None:
             close = difflib.get_close_matches(name, fields(rule.table), n=1)
             hint = f"did you mean {close[0]}?" if close else "see proto/SCHEMA.md for the fields"

@@ -17,13 +17,14 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 from luytre_common.errors import LuytreError
-from luytre_common.schema import TABLES, Column, Kind
+from luytre_common.schema import TABLES, Column, Kind, Maker
 
 from luytre_collector.columns import arrow_type, stored_schema
 from luytre_collector.detect.alert import Alert
 from luytre_collector.detect.correlate import Config, Correlator, Queries
+from luytre_collector.detect.elements import Element
 from luytre_collector.detect.leaves import packed
-from luytre_collector.detect.logsource import fields
+from luytre_collector.detect.logsource import field
 from luytre_collector.detect.model import CorrelationRule, EventRule, QueryRule, Rule, RuleSet
 from luytre_collector.detect.query import Scheduler
 from luytre_collector.detect.stream import Matcher
@@ -58,6 +59,8 @@ def failures(rule: Rule, scratch: MakeScratch | None, now_us: int) -> Iterator[s
         return
     for side, wanted in (("match", True), ("ignore", False)):
         for number, example in enumerate(getattr(rule.examples, side), 1):
+            if isinstance(rule, EventRule) and example.get("table", rule.table) != rule.table:
+                continue  # of a rule that stands on several tables
             try:
                 got = _holds(rule, example, scratch, now_us)
             except (ExampleError, LuytreError) as error:
@@ -120,17 +123,19 @@ def _number_copy(value: Any, copy: int) -> Any:
 
 def example_table(table: str, rows: Sequence[Mapping[str, Any]], start_us: int) -> pa.Table:
     """Rows of examples as a batch of `table` with its stored columns. ExampleError names what cannot be read."""
-    known = fields(table)
     read: list[dict[str, Any]] = []
     for number, row in enumerate(rows):
         at_us = start_us + int(float(row.get("at", 0)) * 1_000_000)
         values: dict[str, Any] = _common(table, number, at_us)
         for name, value in row.items():
-            if name == "at":
+            if name in ("at", "table"):
                 continue
-            column = known.get(str(name))
+            column = field(table, str(name))
             if column is None:
                 raise ExampleError(f"{name}: table {table} has no such field")
+            if column.maker is Maker.SQL:
+                source = column.of.name if isinstance(column, Element) else "what it is computed from"
+                raise ExampleError(f"{name}: is computed; give {source}")
             values[column.name] = _value(column, value)
         read.append(values)
     columns = TABLES[table].stored_columns

@@ -1,37 +1,32 @@
 """Which table a Sigma log source means, and which column a Sigma field means there. Both are tables to be read.
 
-A rule's log source chooses the first route that asks for nothing the rule does not say: every part that the route
-names must be equal to the rule's. A part that no route knows (another product, another category) is a load error, not
-a rule that silently never matches.
+Every part of a rule's log source must be equal to the route's. A part that no route knows (another product, another
+category) is a load error, not a rule that silently never matches. What several routes of one log source mean is said in
+`route.Route`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import replace
 from functools import cache
 
 from luytre_common.schema import TABLES, Column, Kind, Maker, Table
 
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A log source (`None`: the rule must not say this part) and the table it means.
-
-    where: what the log source implies, as (column, text); of several texts of one column, any.
-    """
-
-    category: str | None
-    product: str | None
-    service: str | None
-    table: str
-    where: tuple[tuple[str, str], ...] = ()
-
+from luytre_collector.detect import auditd
+from luytre_collector.detect.elements import element
+from luytre_collector.detect.route import Route, always, by
 
 _EXEC = (("event_action", "exec"),)
 _FILE_WRITTEN = tuple(("event_action", action) for action in ("created", "modified", "moved"))
 
 #: Tables that a rule may name as they are.
 _OWN = ("flows", "dns", "tls", "processes", "sockets", "logins", "files", "network_changes", "inventory")
+
+
+#: The opener of a connection connects, who is called accepts.
+_INITIATED = {"Initiated": by("event_action", true="connect", false="accept")}
+_CONNECTIONS = (("event_action", "connect"), ("event_action", "accept"))
 
 
 def _by(*programs: str) -> tuple[tuple[str, str], ...]:
@@ -44,6 +39,8 @@ ROUTES: tuple[Route, ...] = (
     Route("process_creation", None, None, "processes", _EXEC),
     Route("process_termination", "linux", None, "processes", (("event_action", "exit"),)),
     # who talked to whom
+    Route("network_connection", "linux", None, "sockets", _CONNECTIONS, _INITIATED),
+    Route("network_connection", "linux", None, "tls", words={"Initiated": always("true")}),  # DestinationHostname
     Route("network_connection", "linux", None, "flows"),
     Route("network_connection", None, None, "flows"),
     Route("network", None, "connection", "flows"),
@@ -67,17 +64,22 @@ ROUTES: tuple[Route, ...] = (
     Route(None, "linux", "sshd", "logins", _by("sshd", "sshd-session", "sshd-auth")),
     Route(None, "linux", "sudo", "logins", _by("sudo")),
     Route(None, "linux", "cron", "logins", _by("CRON", "CROND", "cron", "crond", "crontab", "anacron")),
+    Route(None, "linux", "su", "logins", _by("su")),
+    Route(None, "linux", "pam", "logins", (("message", "pam_*"),)),
     Route(None, "linux", "auth", "logins"),
     Route(None, "linux", "syslog", "logins"),
+    # the audit log, and any log of Linux at all
+    *auditd.RECORDS,
+    *(replace(one, service=None) for one in auditd.RECORDS),
     # our own names, for rules that are not meant for others
     *(Route(None, "luytre", name, name) for name in _OWN),
 )
 
 
-def route(category: str | None, product: str | None, service: str | None) -> Route | None:
-    """The route of a log source; None if no table has such events."""
+def routes(category: str | None, product: str | None, service: str | None) -> tuple[Route, ...]:
+    """The routes of a log source, in order; none if no table has such events."""
     wanted = (category, product, service)
-    return next((one for one in ROUTES if (one.category, one.product, one.service) == wanted), None)
+    return tuple(one for one in ROUTES if (one.category, one.product, one.service) == wanted)
 
 
 #: Names that the field has and the column table does not, by table.
@@ -104,14 +106,39 @@ def fields(table: str) -> dict[str, Column]:
     return known
 
 
+def field_names(table: str) -> dict[str, list[str]]:
+    """For each column that a rule may ask for, its other names; the elements of a list by the first."""
+    known: dict[str, list[str]] = {}
+    for name, column in fields(table).items():
+        others = known.setdefault(column.name, [f"{column.elements}0..."] if column.elements else [])
+        if name not in (column.name, column.name.replace("_", ".")):
+            others.append(name)
+    return known
+
+
+_NUMBERED = re.compile(r"([A-Za-z_]+)(0|[1-9][0-9]{0,3})")
+
+
+@cache
+def field(table: str, name: str) -> Column | None:
+    """The column of `table` that a rule calls `name`, or the element of a list; None if there is none."""
+    if (column := fields(table).get(name)) is not None:
+        return column
+    if numbered := _NUMBERED.fullmatch(name):
+        for column in TABLES[table].columns:
+            if column.elements == numbered[1]:
+                return element(column, int(numbered[2]))
+    return None
+
+
 #: Tables in which a keyword is looked for in these columns only.
 _KEYWORDS = {"logins": ("message",)}
 
 
-def keyword_columns(table: str) -> tuple[Column, ...]:
-    """Where a keyword is looked for: every text that the agent itself reported; in logs, the line."""
+def keyword_columns(table: str, wanted: tuple[str, ...] = ()) -> tuple[Column, ...]:
+    """Where a keyword is looked for: every text that the agent itself reported; in logs, the line; or as `wanted`."""
     described: Table = TABLES[table]
-    if names := _KEYWORDS.get(table):
+    if names := wanted or _KEYWORDS.get(table):
         return tuple(described.column(name) for name in names)
     return tuple(
         column

@@ -119,7 +119,11 @@ Rule = EventRule | CorrelationRule | QueryRule
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """All rules that loaded, in the order of their files, and the faults of the others."""
+    """All rules that loaded, in the order of their files, and the faults of the others.
+
+    events: a rule whose log source stands on several tables is here once for each.
+    notes: what loaded rules ask for in vain.
+    """
 
     events: tuple[EventRule, ...] = ()
     correlations: tuple[CorrelationRule, ...] = ()
@@ -127,6 +131,7 @@ class RuleSet:
     faults: tuple[Fault, ...] = ()
     files: int = 0
     by_id: Mapping[str, Rule] = field(default_factory=dict)
+    notes: tuple[Fault, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.events) + len(self.correlations) + len(self.queries)
+        return len({rule.head.id for rule in self.events}) + len(self.correlations) + len(self.queries)

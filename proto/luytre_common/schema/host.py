@@ -18,7 +18,13 @@ PROCESSES = Table(
             example="exec",
         ),
         Column("event_source", Kind.NAME, "How the agent knows: ebpf, cn_proc", example="ebpf"),
-        Column("process_pid", Kind.U32, "Process id in the agent's pid namespace", sigma=("ProcessId",), example="812"),
+        Column(
+            "process_pid",
+            Kind.U32,
+            "Process id in the agent's pid namespace",
+            sigma=("ProcessId", "pid"),
+            example="812",
+        ),
         Column(
             "process_entity_id",
             Kind.U64,
@@ -35,19 +41,29 @@ PROCESSES = Table(
         ),
         Column("process_name", Kind.NAME, "Command name (comm, 15 bytes)", sigma=("comm",), example="bash"),
         Column(
-            "process_executable", Kind.NAME, "Path of the executable", sigma=("Image", "exe"), example="/usr/bin/bash"
+            "process_executable",
+            Kind.NAME,
+            "Path of the executable",
+            sigma=("Image", "exe", "name"),
+            example="/usr/bin/bash",
         ),
         Column(
             "process_command_line",
             Kind.TEXT,
             "Arguments joined by spaces, redacted",
-            sigma=("CommandLine",),
+            sigma=("CommandLine", "proctitle"),
             example="bash -i",
         ),
         Column(
-            "process_working_directory", Kind.NAME, "Working directory", sigma=("CurrentDirectory",), example="/var/www"
+            "process_working_directory",
+            Kind.NAME,
+            "Working directory",
+            sigma=("CurrentDirectory", "cwd"),
+            example="/var/www",
         ),
-        Column("process_parent_pid", Kind.U32, "Process id of the parent", sigma=("ParentProcessId",), example="640"),
+        Column(
+            "process_parent_pid", Kind.U32, "Process id of the parent", sigma=("ParentProcessId", "ppid"), example="640"
+        ),
         Column(
             "process_parent_entity_id",
             Kind.U64,
@@ -70,15 +86,22 @@ PROCESSES = Table(
             sigma=("ParentCommandLine",),
             example="php-fpm: pool www",
         ),
-        Column("user_id", Kind.U32, "Real user id; 4294967295 if unknown, see process_oddities", example="33"),
+        # LogonId: what Sysmon for Linux puts there (ebpfKern/sysmonProcCreate.c: cred->uid).
+        Column(
+            "user_id",
+            Kind.U32,
+            "Real user id; 4294967295 if unknown, see process_oddities",
+            sigma=("uid", "LogonId"),
+            example="33",
+        ),
         Column("user_name", Kind.NAME, "Name of the real user on this host", sigma=("User",), example="www-data"),
         Column("user_effective_id", Kind.U32, "Effective user id", sigma=("euid",), example="33"),
-        Column("group_id", Kind.U32, "Real group id", example="33"),
+        Column("group_id", Kind.U32, "Real group id", sigma=("gid",), example="33"),
         Column(
             "user_audit_id",
             Kind.U32,
             "Login user id (audit_loginuid); 4294967295 when never set",
-            sigma=("LogonId", "auid"),
+            sigma=("auid",),
             example="4294967295",
         ),
         Column("process_cgroup_id", Kind.U64, "cgroup v2 id", example="4021"),
@@ -91,7 +114,7 @@ PROCESSES = Table(
         Column(
             "process_lifetime", Kind.U64, "Creation to exit, microseconds; 0 on exec", codec="T64, ZSTD", example="0"
         ),
-        Column("process_args", Kind.TEXTS, "Arguments, redacted", example="['bash', '-i']"),
+        Column("process_args", Kind.TEXTS, "Arguments, redacted", elements="a", example="['bash', '-i']"),
         Column(
             "process_script",
             Kind.NAME,
@@ -105,7 +128,7 @@ PROCESSES = Table(
             example="9f86d081...",
         ),
         Column("user_effective_name", Kind.NAME, "Name of the effective user", example="www-data"),
-        Column("process_tty", Kind.NAME, "Controlling terminal", example="pts/0"),
+        Column("process_tty", Kind.NAME, "Controlling terminal", sigma=("tty",), example="pts/0"),
         Column("process_session_id", Kind.U32, "Session id (setsid)", example="640"),
         Column(
             "process_capabilities_gained",

@@ -82,6 +82,7 @@ class Column:
     meaning: one line, with the unit and the source of a format.
     codec: ClickHouse codec expression, empty for the server's default.
     sigma: names by which Sigma rules may call it, besides its own.
+    elements: of a list, the word before the number by which Sigma rules call its elements: `a` for a0, a1, a2.
     alias: the SQL expression of an ALIAS column.
     example: a value as the documentation shows it.
     """
@@ -91,6 +92,7 @@ class Column:
     meaning: str
     codec: str = ""
     sigma: tuple[str, ...] = ()
+    elements: str = ""
     maker: Maker = Maker.AGENT
     alias: str = ""
     example: str = ""

@@ -338,7 +338,7 @@ TLS = Table(
             "tls_client_server_name",
             Kind.TEXT,
             "Server name indication (RFC 6066), lower case",
-            sigma=("server_name",),
+            sigma=("server_name", "DestinationHostname"),
             example="example.org",
         ),
         Column("tls_client_alpn", Kind.TEXTS, "Application protocols offered (RFC 7301)", example="['h2', 'http/1.1']"),
