@@ -65,7 +65,7 @@ class LiveCapture:
         *,
         network_namespace: str = ...,
         exclude: Sequence[tuple[str, int]] = ...,
-        ring_bytes: int = 33_554_432,
+        ring_bytes: int = 4_194_304,
         snap_length: int = 2048,
         promiscuous: bool = False,
         inactive_timeout_s: float = 60.0,
@@ -137,7 +137,7 @@ class ProcessEvents:
         *,
         batch_rows: int = 5_000,
         batch_seconds: float = 0.5,
-        ring_bytes: int = 8_388_608,
+        ring_bytes: int = 2_097_152,
         owners: Owners | None = None,
         seed: bool = True,
         forks: bool = False,
@@ -208,7 +208,7 @@ class SocketEvents:
         *,
         batch_rows: int = 5_000,
         batch_seconds: float = 0.5,
-        ring_bytes: int = 4_194_304,
+        ring_bytes: int = 1_048_576,
     ) -> Self: ...
     def poll(self, timeout_s: float) -> list[Sealed]: ...
     def counters(self) -> dict[str, int]:

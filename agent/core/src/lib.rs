@@ -13,6 +13,8 @@ pub mod decode;
 pub mod engine;
 pub mod flow;
 pub mod host;
+mod mapping;
+mod memory;
 pub mod schema;
 
 #[cfg(feature = "python")]

@@ -83,7 +83,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	length = buffer->end;
 	if (length > LT_TAIL_MAX)
 		length = LT_TAIL_MAX;
-	submit(buffer, sizeof(*r) + length);
+	submit(buffer, sizeof(*r) + length, r->time);
 	return 0;
 }
 
@@ -105,7 +105,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		record.status = BPF_CORE_READ(signal, group_exit_code);
 	else
 		record.status = BPF_CORE_READ(task, group_leader, exit_code);
-	submit(&record, sizeof(record));
+	submit(&record, sizeof(record), record.time);
 	return 0;
 }
 
@@ -117,7 +117,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid) || BPF_CORE_READ(child, flags) & PF_KTHREAD)
 		return 0;
 	describe(&record, child, BPF_CORE_READ(parent, group_leader));
-	submit(&record, sizeof(record));
+	submit(&record, sizeof(record), record.time);
 	return 0;
 }
 

@@ -113,7 +113,7 @@ static __always_inline void tell(struct sock *sk, struct owner *owner, __u32 kin
 	}
 	if (r.protocol == UDP)
 		keep(owner, &r);
-	submit(&r, sizeof(r));
+	submit(&r, sizeof(r), r.time);
 }
 
 #endif

@@ -128,7 +128,7 @@ static __always_inline int sending(struct bpf_sock_addr *context, int six)
 		mapped(r.local, sk->src_ip4);
 	}
 	keep(owner, &r);
-	submit(&r, sizeof(r));
+	submit(&r, sizeof(r), r.time);
 	return 1;
 }
 
@@ -166,7 +166,7 @@ int on_release(struct bpf_sock *sk)
 	r.remote_port = owner->remote_port;
 	__builtin_memcpy(r.local, owner->local, sizeof(r.local));
 	__builtin_memcpy(r.remote, owner->remote, sizeof(r.remote));
-	submit(&r, sizeof(r));
+	submit(&r, sizeof(r), r.time);
 	return 1;
 }
 

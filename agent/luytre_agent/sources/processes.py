@@ -25,7 +25,7 @@ class Config:
     enabled: bool = setting(True, "whether to watch processes")
     rung: Literal["auto", "ebpf", "cn_proc"] = setting("auto", "how; auto: the best that kernel and rights allow")
     ring_bytes: int = setting(
-        8 << 20, "what the kernel keeps for us, bytes, a power of two", at_least(4096), at_most(1 << 30), power_of_two
+        2 << 20, "what the kernel keeps for us, bytes, a power of two", at_least(4096), at_most(1 << 30), power_of_two
     )
     seed: bool = setting(True, "whether processes that are older than the agent make rows (event_action seed)")
     forks: bool = setting(False, "whether a fork makes a row too")

@@ -27,7 +27,7 @@ class Config:
     enabled: bool = setting(True, "whether to watch sockets")
     rung: Literal["auto", "ebpf"] = setting("auto", "how; auto: the best that kernel and rights allow")
     ring_bytes: int = setting(
-        4 << 20, "what the kernel keeps for us, bytes, a power of two", at_least(4096), at_most(1 << 30), power_of_two
+        1 << 20, "what the kernel keeps for us, bytes, a power of two", at_least(4096), at_most(1 << 30), power_of_two
     )
     batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(1_000_000))
     batch_seconds: float = setting(0.5, "age of a batch at most", at_least(0.05), at_most(3600))

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::filter::{self, Layer};
-use super::mapping::Mapping;
+use super::mapping::Blocks;
 use super::socket::{self, Interface};
 use super::{Frame, block};
 
@@ -50,7 +50,7 @@ const HEADERS: usize = 256;
 /// An open ring on one interface.
 pub struct Ring {
     // Declared, and so dropped, before the socket whose memory it maps.
-    mapping: Mapping,
+    blocks: Blocks,
     socket: OwnedFd,
     interface: Interface,
     block_size: usize,
@@ -86,12 +86,12 @@ impl Ring {
         };
         socket::set(&socket, libc::SOL_PACKET, libc::PACKET_RX_RING, &request)
             .map_err(|e| fail(&format!("cannot have a ring of {} bytes", options.ring_bytes), e))?;
-        let mapping = Mapping::new(&socket, block_size * blocks).map_err(|e| fail("cannot map the ring", e))?;
+        let blocks = Blocks::new(&socket, block_size * blocks).map_err(|e| fail("cannot map the ring", e))?;
         if options.promiscuous {
             socket::promiscuous(&socket, interface.index).map_err(|e| fail("cannot be made promiscuous", e))?;
         }
         socket::bind(&socket, interface.index).map_err(|e| fail("cannot be listened to", e))?;
-        Ok(Ring { mapping, socket, interface, block_size, next: 0, statistics: Statistics::default() })
+        Ok(Ring { blocks, socket, interface, block_size, next: 0, statistics: Statistics::default() })
     }
 
     /// Hands every frame that is ready to `each`; waits for at most `timeout_ms` if there is none. Returns their number.
@@ -120,11 +120,11 @@ impl Ring {
 
     fn drain(&mut self, each: &mut impl FnMut(&Frame<'_>)) -> io::Result<usize> {
         let mut frames = 0;
-        for _ in 0..self.mapping.len() / self.block_size {
-            let Some(block) = self.mapping.take(self.next * self.block_size, self.block_size) else { break };
+        for _ in 0..self.blocks.len() / self.block_size {
+            let Some(block) = self.blocks.take(self.next * self.block_size, self.block_size) else { break };
             let walked = block::walk(block.bytes(), self.interface.link(), each);
             drop(block);
-            self.next = (self.next + 1) % (self.mapping.len() / self.block_size);
+            self.next = (self.next + 1) % (self.blocks.len() / self.block_size);
             frames += walked.map_err(|error| self.interface.error("handed over a block that makes no sense", error))?;
         }
         Ok(frames)

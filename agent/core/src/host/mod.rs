@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::columns::{Sealed, TableBuilder};
+use crate::memory::give_back;
 use crate::schema::PROCESSES;
 use clock::Clock;
 use digest::Digests;
@@ -40,7 +41,7 @@ use rows::Rows;
 use table::Limits;
 use users::Users;
 
-/// How often events are looked for when nobody wakes us: the longest that one waits in the kernel.
+/// How often clock and users are looked at while there are events.
 const TICK: Duration = Duration::from_millis(100);
 /// Batches that one call to `poll` may return before it lets the caller go on.
 const MOST_BATCHES: usize = 4;
@@ -126,6 +127,7 @@ impl ProcessEvents {
         }
         let mut builder = TableBuilder::new(&PROCESSES);
         rows.seed(settings.seed.then_some(&mut builder))?;
+        give_back();
         let begun = (builder.rows() > 0).then(Instant::now);
         Ok(Self { kernel, rows, builder, waiting: Vec::new(), settings, begun, refreshed: Instant::now() })
     }
@@ -142,9 +144,10 @@ impl ProcessEvents {
                 return Ok(batches);
             }
             if drained {
+                let left = deadline - now;
                 let due =
-                    self.begun.map_or(TICK, |begun| (begun + self.settings.batch_age).saturating_duration_since(now));
-                self.wait((deadline - now).min(TICK).min(due))?;
+                    self.begun.map_or(left, |begun| (begun + self.settings.batch_age).saturating_duration_since(now));
+                self.wait(left.min(due))?;
             }
         }
     }

@@ -35,11 +35,12 @@ impl Edge {
         }
     }
 
-    /// Waits for a wake-up since the last call, or for `timeout`.
-    pub fn wait(&self, timeout: Duration) -> io::Result<()> {
+    /// Waits for a wake-up since the last call, or for `timeout`; whether there was one.
+    pub fn wait(&self, timeout: Duration) -> io::Result<bool> {
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         // SAFETY: room for one event, ours.
-        ignore_interrupt(unsafe { libc::epoll_wait(self.0.as_raw_fd(), &mut event, 1, milliseconds(timeout)) })
+        let result = unsafe { libc::epoll_wait(self.0.as_raw_fd(), &mut event, 1, milliseconds(timeout)) };
+        ignore_interrupt(result).map(|()| result > 0)
     }
 }
 

@@ -28,7 +28,7 @@ pub struct LiveCapture(Shared<Live>);
 impl LiveCapture {
     #[new]
     #[pyo3(signature = (
-        interface, *, network_namespace="".to_owned(), exclude=Vec::new(), ring_bytes=33_554_432, snap_length=2048,
+        interface, *, network_namespace="".to_owned(), exclude=Vec::new(), ring_bytes=4_194_304, snap_length=2048,
         promiscuous=false, inactive_timeout_s=60.0, active_timeout_s=300.0, max_flows=65_536, batch_rows=10_000,
         batch_seconds=1.0, owners=None,
     ))]

@@ -19,7 +19,7 @@ pub struct ProcessEvents(Shared<Worker>);
 #[pymethods]
 impl ProcessEvents {
     #[new]
-    #[pyo3(signature = (rung, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=8_388_608, seed=true, forks=false,
+    #[pyo3(signature = (rung, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=2_097_152, seed=true, forks=false,
                         hashes=true, owners=None))]
     #[allow(clippy::too_many_arguments)] // keywords in Python
     fn new(

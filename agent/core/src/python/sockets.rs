@@ -50,7 +50,7 @@ pub struct SocketEvents(Shared<Worker>);
 #[pymethods]
 impl SocketEvents {
     #[new]
-    #[pyo3(signature = (rung, owners, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=4_194_304))]
+    #[pyo3(signature = (rung, owners, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=1_048_576))]
     fn new(
         py: Python<'_>,
         rung: &str,

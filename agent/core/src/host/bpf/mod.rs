@@ -1,6 +1,7 @@
 //! eBPF programs: from an object that was compiled with the crate to attached programs and the ring that they fill.
 
 mod error;
+mod memory;
 mod ring;
 
 use std::error::Error;
@@ -13,6 +14,9 @@ use aya::{Btf, Ebpf, EbpfLoader};
 
 pub use error::failed;
 pub use ring::Ring;
+use ring::WAKE_AFTER;
+
+use crate::memory::give_back;
 
 /// Why objects are empty.
 const MISSING: &str = env!("LUYTRE_EBPF_MISSING");
@@ -28,6 +32,7 @@ const MODE: CgroupAttachMode = CgroupAttachMode::Single;
 pub struct Programs {
     programs: Ebpf,
     btf: Btf,
+    bytes: u32,
 }
 
 impl Programs {
@@ -52,9 +57,10 @@ impl Programs {
             .btf(Some(&btf))
             .map_max_entries("RING", bytes)
             .override_global("wake_bytes", &WAKE_BYTES.min(bytes / 4), true)
+            .override_global("wake_ns", &(WAKE_AFTER.as_nanos() as u64), true)
             .load(object)
             .map_err(|error| failed("loading the eBPF maps", &error))?;
-        Ok(Self { programs, btf })
+        Ok(Self { programs, btf, bytes })
     }
 
     /// Attaches a program to a BTF tracepoint.
@@ -90,7 +96,11 @@ impl Programs {
 
     /// The ring that the programs fill; they run as long as it lives.
     pub fn ring(self) -> io::Result<Ring> {
-        Ring::new(self.programs)
+        let Self { programs, btf, bytes } = self;
+        let ring = Ring::new(programs, bytes as usize);
+        drop(btf);
+        give_back();
+        ring
     }
 }
 

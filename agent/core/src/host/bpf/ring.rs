@@ -1,35 +1,49 @@
 //! The ring of loaded programs (`luytre_agent/ebpf/ring.h`).
 
+use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
 use aya::Ebpf;
-use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Map, MapData, PerCpuArray};
 
 use super::super::wait::Edge;
 use super::failed;
+use super::memory::Memory;
+
+/// The programs wake the reader at once when it was not woken for so long, otherwise when much is waiting.
+pub const WAKE_AFTER: Duration = Duration::from_millis(100);
+/// So a reader that was woken looks once more after a little longer than that, and if it finds nothing it may sleep.
+const LOOK_AGAIN: Duration = Duration::from_millis(150);
 
 /// A ring, and the programs that fill it.
 pub struct Ring {
-    ring: RingBuf<MapData>,
+    memory: Memory,
+    /// The edge is one of its descriptor.
+    _map: MapData,
     lost: PerCpuArray<MapData, u64>,
     edge: Edge,
     malformed: u64,
+    /// There was something since the last wait.
+    active: Cell<bool>,
     /// The programs stay attached as long as this lives.
     programs: Option<Ebpf>,
 }
 
 impl Ring {
-    pub(super) fn new(mut programs: Ebpf) -> io::Result<Self> {
+    pub(super) fn new(mut programs: Ebpf, bytes: usize) -> io::Result<Self> {
         let mut take = |name: &str| -> io::Result<Map> {
             let missing = || io::Error::new(io::ErrorKind::NotFound, format!("the eBPF object lacks the map {name}"));
             programs.take_map(name).ok_or_else(missing)
         };
-        let ring = RingBuf::try_from(take("RING")?).map_err(|error| failed("the ring", &error))?;
+        let Map::RingBuf(ring) = take("RING")? else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the map RING of the eBPF object is no ring"));
+        };
+        let memory = Memory::new(ring.fd(), bytes)?;
         let lost =
             PerCpuArray::try_from(take("LOST")?).map_err(|error| failed("the counter of lost records", &error))?;
-        let edge = Edge::new(&ring)?;
-        Ok(Self { ring, lost, edge, malformed: 0, programs: Some(programs) })
+        let edge = Edge::new(ring.fd())?;
+        Ok(Self { memory, _map: ring, lost, edge, malformed: 0, active: Cell::new(true), programs: Some(programs) })
     }
 
     /// Detaches the programs; what is in the ring can still be read.
@@ -37,15 +51,19 @@ impl Ring {
         self.programs = None;
     }
 
-    /// Waits until much is waiting, or for `timeout`.
+    /// Waits until there is something to read, or for `timeout`.
     pub fn wait(&self, timeout: Duration) -> io::Result<()> {
-        self.edge.wait(timeout)
+        let longest = if self.active.get() { timeout.min(LOOK_AGAIN) } else { timeout };
+        self.active.set(self.edge.wait(longest)?);
+        Ok(())
     }
 
     /// The next record that `parse` can read; None when nothing waits.
     pub fn receive<T>(&mut self, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
         loop {
-            match parse(&self.ring.next()?) {
+            let record = self.memory.next(&parse)?;
+            self.active.set(true);
+            match record {
                 Some(record) => return Some(record),
                 None => self.malformed += 1,
             }
