@@ -32,7 +32,13 @@ class Config:
     enabled: bool = setting(True, "whether to capture")
     interfaces: list[str] = setting([AUTO], "names; auto: all that are up, also those that come later")
     interface: list[Interface] = setting([], "further interfaces, each a table with name and network_namespace")
-    ring_bytes: int = setting(4 << 20, "ring between kernel and agent, bytes, per interface", at_least(1 << 20))
+    # All of a ring is resident. At 100,000 frames a second, 4 MiB are 25 ms of full-size frames, 200 ms of small ones;
+    # of those that the card or the kernel has merged, however long, snap_length bytes are kept.
+    ring_bytes: int = setting(
+        4 << 20,
+        "ring between kernel and agent, bytes, per interface; more for a mirror port: see kernel_dropped",
+        at_least(1 << 20),
+    )
     snap_length: int = setting(2048, "bytes of each packet that are looked at", at_least(96), at_most(65535))
     promiscuous: bool = setting(False, "also see packets for other machines (mirror port)")
     inactive_timeout_seconds: float = setting(60.0, "a silent flow ends after so long", at_least(1))
