@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from luytre_common import tls
@@ -118,23 +119,23 @@ class Agent:
         """Every counter of the agent."""
         return [*self.supervisor.samples(), *redaction.samples(), *self.spool.samples(), *self.uplink.samples()]
 
-    def start(self) -> None:
-        """Start all parts. UserError or LuytreError if that cannot be; nothing runs then."""
+    def start(self, ended: Callable[[], object] = lambda: None) -> None:
+        """Start all parts. UserError or LuytreError if that cannot be; nothing runs then.
+
+        `ended` is called, in any thread, once every source has come to its end.
+        """
         self._lifecycle.start("spool", self.spool.open, self.spool.close)
         self._lifecycle.start("uplink", self.uplink.start, self._hang_up)
         self._lifecycle.start("health", self.health.start, self.health.stop)
-        self._lifecycle.start("sources", self.supervisor.start, self.supervisor.stop)
+        self._lifecycle.start("sources", partial(self.supervisor.start, ended), self.supervisor.stop)
         _log.info("running: %d sources, spool %s", len(self.supervisor.workers()), self.config.spool.directory)
 
     def run(self, stop: threading.Event, seconds: float | None = None) -> None:
-        """From start to end: until `stop`, for `seconds`, or until every source has come to its end."""
-        self.start()
+        """From start to end: until `stop`, for `seconds`, or until every source has come to its end; then `stop` is set
+        too."""
+        self.start(stop.set)
         try:
-            deadline = None if seconds is None else time.monotonic() + seconds
-            while not self.supervisor.finished():
-                left = 0.2 if deadline is None else min(0.2, deadline - time.monotonic())
-                if left <= 0 or stop.wait(left):
-                    break
+            stop.wait(seconds)
             self.finished_workers = self.supervisor.workers()
         finally:
             self.stop()

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from luytre_common.lifecycle import background
 from luytre_common.settings import at_least, setting
 from luytre_common.telemetry import Sample
 
@@ -54,7 +55,7 @@ class Health:
         self._sink = sink
         self._clock = clock
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+        self._thread = background("health", self._run)
 
     def start(self) -> None:
         """Begin to write."""

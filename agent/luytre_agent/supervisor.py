@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from luytre_common.errors import LuytreError
+from luytre_common.lifecycle import background
 from luytre_common.telemetry import Counters, Sample
 
 from luytre_agent.batch import SealedBatch
@@ -35,13 +36,18 @@ class Supervisor:
         self._sink = sink
         self._wait_s = wait_s
         self._refresh_s = refresh_s
+        self._ended: Callable[[], object] = lambda: None
         self._workers: dict[str, Worker] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+        self._thread = background("supervisor", self._run)
 
-    def start(self) -> None:
-        """Start a worker per source. LuytreError, naming every reason, if none is available."""
+    def start(self, ended: Callable[[], object] = lambda: None) -> None:
+        """Start a worker per source. LuytreError, naming every reason, if none is available.
+
+        `ended` is called, in any thread, once every source has come to its end (files only).
+        """
+        self._ended = ended
         try:
             self._adjust(self._wanted())
         except OSError as error:
@@ -76,6 +82,10 @@ class Supervisor:
         """Our own counters, and those of all sources."""
         return self.counters.samples() + [sample for worker in self.workers() for sample in worker.samples()]
 
+    def _one_ended(self) -> None:
+        if self.finished():
+            self._ended()
+
     def _run(self) -> None:
         while not self._stopping.wait(self._refresh_s):
             try:
@@ -89,7 +99,9 @@ class Supervisor:
             gone = [self._workers.pop(name) for name in list(self._workers) if name not in makers]
             new = [name for name in makers if name not in self._workers]
             for name in new:
-                self._workers[name] = Worker(name, makers[name], self._sink, self.counters, self._wait_s)
+                self._workers[name] = Worker(
+                    name, makers[name], self._sink, self.counters, self._wait_s, self._one_ended
+                )
                 self._workers[name].start()
         if count:
             self.counters.add("sources_appeared", len(new))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 
 from luytre_common.errors import Unavailable
+from luytre_common.lifecycle import background
 from luytre_common.telemetry import Counters, Sample
 
 from luytre_agent.batch import SealedBatch
@@ -15,8 +16,8 @@ from luytre_agent.sources.base import Source
 
 _log = logging.getLogger("luytre.sources")
 
-#: How long one poll may wait: what a stop waits for at most.
-POLL_S = 0.5
+#: How long one poll may wait: what a stop waits for at most, and how often an idle source costs something.
+POLL_S = 1.0
 
 
 class State(Enum):
@@ -29,7 +30,8 @@ class State(Enum):
 
 
 class Worker:
-    """Drives the source that `make` makes. `wait_s` gives the seconds before the n-th try in a row."""
+    """Drives the source that `make` makes. `wait_s` gives the seconds before the n-th try in a row; `ended` is called
+    once the source has come to its end."""
 
     def __init__(
         self,
@@ -38,6 +40,7 @@ class Worker:
         sink: Callable[[SealedBatch], object],
         counters: Counters,
         wait_s: Callable[[int], float],
+        ended: Callable[[], object] = lambda: None,
     ) -> None:
         self.name = name
         self.state = State.STARTING
@@ -48,9 +51,10 @@ class Worker:
         self._sink = sink
         self._counters = counters
         self._wait_s = wait_s
+        self._ended = ended
         self._stopping = threading.Event()
         self._samples: Sequence[Sample] = ()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = background(name, self._run)
 
     def start(self) -> None:
         """Begin. `settled` is set once it is known whether the source is available."""
@@ -108,6 +112,7 @@ class Worker:
             if self.fault:
                 _log.error("%s: %s", self.name, self.fault)
             self._become(State.FINISHED)
+            self._ended()
         elif gone:
             self._say_unavailable(gone)
         else:

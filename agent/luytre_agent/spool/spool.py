@@ -55,7 +55,7 @@ class Spool:
         self._writer: Writer | None = None
         self._bytes = 0
         self._pending = 0
-        self._appended = 0
+        self._tell: Callable[[], object] | None = None
         self._next_number = 0
         self._ledger_time = float("-inf")
 
@@ -119,11 +119,12 @@ class Spool:
                 return False
             self._ledger.next[sealed.table] = record.last + 1
             self._pending += 1
-            self._appended += 1
             self.counters.add("batches_appended", label=record.table)
             self.counters.add("rows_appended", record.rows, record.table)
             self.counters.add("bytes_appended", len(record.batch), record.table)
             self._changed.notify_all()
+            if self._tell:
+                self._tell()
             return True
 
     def _store(self, record: Record) -> None:
@@ -342,15 +343,10 @@ class Spool:
         with self._changed:
             return self._changed.wait_for(ready, timeout_s)
 
-    def appended(self) -> int:
-        """Number of batches appended since the opening: whoever has read all of `pending` waits for it to grow."""
+    def listen(self, tell: Callable[[], object] | None) -> None:
+        """Call `tell` after every append, in the appending thread; None: no more."""
         with self._changed:
-            return self._appended
-
-    def wake(self) -> None:
-        """Let everybody in `wait` ask again."""
-        with self._changed:
-            self._changed.notify_all()
+            self._tell = tell
 
     def unsettled(self) -> int:
         """Number of batches that are neither stored nor refused nor dropped."""

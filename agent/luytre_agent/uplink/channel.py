@@ -1,9 +1,9 @@
-"""Opening the stream: options, keep-alive, and the one-question conversation that `check` has."""
+"""Opening the stream: options, keep-alive, and the one question that `check` has."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
@@ -29,8 +29,8 @@ class Config:
     drain_seconds: float = setting(8.0, "at the end, wait so long for the last acknowledgements", at_least(0))
 
 
-def open_channel(config: Config, identity: tls.Identity) -> grpc.Channel:
-    """A channel of our own, not shared: so our back-off alone decides when to try again."""
+def open_channel(config: Config, identity: tls.Identity) -> grpc.aio.Channel:
+    """A channel of our own, not shared: so our back-off alone decides when to try again. In an event loop."""
     options = [
         *service.OPTIONS,
         ("grpc.use_local_subchannel_pool", 1),
@@ -38,33 +38,36 @@ def open_channel(config: Config, identity: tls.Identity) -> grpc.Channel:
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.enable_retries", 0),
     ]
-    return grpc.secure_channel(config.collector, tls.channel_credentials(identity), options=options)
+    return grpc.aio.secure_channel(config.collector, tls.channel_credentials(identity), options=options)
 
 
 def probe(
     config: Config, tls_config: tls.Config, identity: tls.Identity, hello: pb.Hello, timeout_s: float
 ) -> pb.Welcome:
-    """Say Hello, hear Welcome, hang up. Unavailable, with reason and remedy, if the collector does not take us."""
+    """Ask whether we would be let in; an agent that runs under our name is not disturbed. Unavailable, with reason and
+    remedy, if the collector does not take us."""
+    question = pb.Hello()
+    question.CopyFrom(hello)
+    question.probe = True
+    try:
+        welcome = asyncio.run(_ask(config, identity, question, timeout_s))
+    except TimeoutError:
+        reason = f"collector {config.collector} did not answer within {timeout_s:g} s"
+        raise Unavailable(reason, "look at its log") from None
+    except grpc.RpcError as error:
+        fault = explain(error.code(), error.details() or "", config.collector, tls_config)
+        raise Unavailable(fault.reason, fault.remedy) from None
+    if welcome is None:
+        raise Unavailable(f"collector {config.collector} hung up without a word", "look at its log")
+    return welcome
 
-    def ask() -> Iterator[pb.AgentMessage]:
-        yield pb.AgentMessage(hello=hello)
 
-    with open_channel(config, identity) as channel:
-        try:
-            call = service.deliver(channel, ask())
-            limit = threading.Timer(timeout_s, call.cancel)
-            limit.start()
-            try:
-                for message in call:
-                    if message.WhichOneof("kind") == "welcome":
-                        return message.welcome
-            finally:
-                limit.cancel()
-                call.cancel()
-            raise Unavailable(f"collector {config.collector} hung up without a word", "look at its log")
-        except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.CANCELLED:
-                reason = f"collector {config.collector} did not answer within {timeout_s:g} s"
-                raise Unavailable(reason, "look at its log") from None
-            fault = explain(error.code(), error.details() or "", config.collector, tls_config)
-            raise Unavailable(fault.reason, fault.remedy) from None
+async def _ask(config: Config, identity: tls.Identity, hello: pb.Hello, timeout_s: float) -> pb.Welcome | None:
+    async with open_channel(config, identity) as channel, asyncio.timeout(timeout_s):
+        call = service.converse(channel)
+        with suppress(grpc.RpcError, asyncio.InvalidStateError):  # the reading end knows why
+            await call.write(pb.AgentMessage(hello=hello))
+        while isinstance(message := await call.read(), pb.CollectorMessage):
+            if message.WhichOneof("kind") == "welcome":
+                return message.welcome
+    return None

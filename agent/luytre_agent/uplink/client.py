@@ -6,14 +6,16 @@ answered is sent again, the same bytes under the same numbers; the collector kno
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 from luytre_common import tls
+from luytre_common.lifecycle import background
 from luytre_common.telemetry import Counters, RateLimited, Sample
 from luytre_common.wire.v1 import ingest_pb2 as pb
 from luytre_common.wire.v1 import service
@@ -23,6 +25,9 @@ from luytre_agent.uplink.backoff import Backoff
 from luytre_agent.uplink.channel import PROTOCOL, Config, open_channel
 from luytre_agent.uplink.faults import Fault, explain
 from luytre_agent.uplink.session import Flight, Session
+
+if TYPE_CHECKING:
+    _Call = grpc.aio.StreamStreamCall[pb.AgentMessage, pb.CollectorMessage]
 
 _log = logging.getLogger("luytre.uplink")
 
@@ -78,18 +83,15 @@ class Outbox(Protocol):
     def unsettled(self) -> int:
         """Number of batches that wait."""
 
-    def appended(self) -> int:
-        """Grows with every batch that is put in."""
-
     def wait(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
         """Sleep until `ready()`."""
 
-    def wake(self) -> None:
-        """Let everybody in `wait` ask again."""
+    def listen(self, tell: Callable[[], object] | None) -> None:
+        """Call `tell`, in any thread, whenever a batch is put in; None: no more."""
 
 
 class Uplink:
-    """The delivering thread. `start`, then `drain` and `stop`."""
+    """The delivering thread, with an event loop in it. `start`, then `drain` and `stop`."""
 
     def __init__(
         self,
@@ -110,16 +112,18 @@ class Uplink:
         self._clock = clock
         self._backoff = Backoff(random, cap_s=config.reconnect_seconds)
         self._quiet = RateLimited(clock, 60.0)
-        self._stopping = threading.Event()
-        self._lock = threading.RLock()
         self._session = Session(clock())
-        self._call: grpc._CallIterator[pb.CollectorMessage] | None = None
-        self._late = False
         self._highest: dict[Key, int] = {}
-        self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._thread = background("uplink", self._run)
 
     def start(self) -> None:
         """Begin to deliver."""
+        self._loop = asyncio.new_event_loop()
+        self._work = self._loop.create_task(self._keep_delivering())
         self._thread.start()
 
     def drain(self, timeout_s: float) -> bool:
@@ -128,95 +132,103 @@ class Uplink:
 
     def stop(self) -> None:
         """Hang up. What is not answered stays in the outbox."""
-        self._stopping.set()
-        with self._lock:
-            if self._call is not None:
-                self._call.cancel()
-        self._end(self._session)
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
+        if self._loop is None or self._work is None or not self._thread.is_alive():
+            return
+        self._loop.call_soon_threadsafe(self._work.cancel)
+        self._thread.join(timeout=10)
 
     def samples(self) -> list[Sample]:
         """The counters, and whether there is a connection."""
-        with self._lock:
-            self.counters.set("connected", int(self._session.welcomed and not self._session.closed))
-            self.counters.set("batches_in_flight", len(self._session.flights))
+        session = self._session
+        self.counters.set("connected", int(session.welcomed and not session.closed))
+        self.counters.set("batches_in_flight", len(session.flights))
         return self.counters.samples()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        loop, work = self._loop, self._work
+        assert loop is not None
+        assert work is not None
+        self._outbox.listen(lambda: loop.call_soon_threadsafe(self._news.set))
+        try:
+            with suppress(asyncio.CancelledError):
+                loop.run_until_complete(work)
+        finally:
+            self._outbox.listen(None)
+            loop.close()
+
+    async def _keep_delivering(self) -> None:
+        while True:
             began = self._clock()
-            fault = self._deliver()
-            if self._stopping.is_set():
-                return
+            try:
+                fault = await self._deliver()
+            except Exception:  # noqa: BLE001 # what is in the spool must be tried again, whatever happens
+                _log.exception("uplink failed; it connects again")
+                fault = Fault("failed", "the uplink failed")
             if self._quiet.ready(fault.kind):
                 _log.warning("%s", fault)
             self.counters.add("disconnects", label=fault.kind)
             if self._clock() - began > self.config.reconnect_seconds:
                 self._backoff.reset()
-            self._stopping.wait(self._backoff.next())
+            await asyncio.sleep(self._backoff.next())
 
-    def _deliver(self) -> Fault:
+    async def _deliver(self) -> Fault:
         """One connection, from beginning to end; says why it ended."""
         session = self._session = Session(self._clock())
-        self._late = False
         self.counters.add("attempts")
         channel = open_channel(self.config, self._identity)
-        watchdog = threading.Thread(target=self._watch, args=(session,), name="uplink-watch", daemon=True)
+        call = service.converse(channel)
+        hearing = asyncio.create_task(self._hear(call, session))
+        talking = asyncio.create_task(self._talk(call, session))
+        minding = asyncio.create_task(self._mind(session))
         try:
-            with self._lock:
-                call = self._call = service.deliver(channel, self._messages(session))
-            watchdog.start()
-            for message in call:
-                self._receive(session, message)
-            return Fault("ended", f"collector {self.config.collector} ended the stream")
-        except grpc.RpcError as error:
-            if self._late:
-                silence = f"collector {self.config.collector} did not answer for {self.config.answer_seconds:g} s"
-                return Fault("silent", silence, "look at its log; batches wait in the spool")
-            return explain(error.code(), error.details() or "", self.config.collector, self._tls)
+            await asyncio.wait({hearing, talking, minding}, return_when=asyncio.FIRST_COMPLETED)
+            if talking.done():
+                talking.result()
+                await asyncio.wait({hearing, minding}, return_when=asyncio.FIRST_COMPLETED)
+            return minding.result() if minding.done() else hearing.result()
         finally:
-            self._end(session)
-            channel.close()
-
-    def _end(self, session: Session) -> None:
-        with self._lock:
             session.closed = True
-        self._outbox.wake()
+            for task in (hearing, talking, minding):
+                task.cancel()
+            await asyncio.gather(hearing, talking, minding, return_exceptions=True)
+            call.cancel()
+            await channel.close()
 
-    def _watch(self, session: Session) -> None:
-        """Hang up on a collector that holds the line and says nothing."""
-        while not self._outbox.wait(lambda: session.closed, 1.0):
-            with self._lock:
-                if self._call is not None and session.overdue(self._clock(), self.config.answer_seconds):
-                    self._late = True
-                    self._call.cancel()
+    async def _hear(self, call: _Call, session: Session) -> Fault:
+        """Take the answers; says why there are no more."""
+        try:
+            while isinstance(message := await call.read(), pb.CollectorMessage):
+                self._receive(session, message)
+        except grpc.RpcError as error:
+            return explain(error.code(), error.details() or "", self.config.collector, self._tls)
+        return Fault("ended", f"collector {self.config.collector} ended the stream")
 
-    def _messages(self, session: Session) -> Iterator[pb.AgentMessage]:
-        """What we say: Hello, then the waiting batches as the credit allows. gRPC draws from it in its own thread."""
-        yield pb.AgentMessage(hello=self._hello())
-        position = None
-        while not session.closed:
-            seen = self._outbox.appended()
-            for waiting in self._outbox.pending(position):
-                if not self._has_room(session):
-                    return
-                self._count(session, waiting.record)
-                position = waiting.position
-                yield pb.AgentMessage(batch=pb.Batch.FromString(waiting.record.batch))
-            self._wait_for_more(session, seen)
+    async def _mind(self, session: Session) -> Fault:
+        """Wait for a collector that holds the line and says nothing."""
+        limit_s = self.config.answer_seconds
+        while not session.overdue(self._clock(), limit_s):
+            await asyncio.sleep(limit_s / 8)
+        silence = f"collector {self.config.collector} did not answer for {limit_s:g} s"
+        return Fault("silent", silence, "look at its log; batches wait in the spool")
 
-    def _has_room(self, session: Session) -> bool:
-        """Wait until one more batch may go; False if the stream has ended instead."""
-        self._outbox.wait(lambda: session.room or session.closed)
-        return not session.closed
-
-    def _wait_for_more(self, session: Session, seen: int) -> None:
-        self._outbox.wait(lambda: session.closed or self._outbox.appended() > seen)
+    async def _talk(self, call: _Call, session: Session) -> None:
+        """Hello, then the waiting batches as the credit allows, until the stream breaks: why, `_hear` knows."""
+        with suppress(grpc.RpcError, asyncio.InvalidStateError):
+            await call.write(pb.AgentMessage(hello=self._hello()))
+            position = None
+            while True:
+                self._news.clear()
+                for waiting in self._outbox.pending(position):
+                    while not session.room:
+                        self._room.clear()
+                        await self._room.wait()
+                    self._count(session, waiting.record)
+                    position = waiting.position
+                    await call.write(pb.AgentMessage(batch=pb.Batch.FromString(waiting.record.batch)))
+                await self._news.wait()
 
     def _count(self, session: Session, record: Batch) -> None:
-        with self._lock:
-            session.sent(Flight(record.key, record.first, record.last), self._clock())
+        session.sent(Flight(record.key, record.first, record.last), self._clock())
         again = record.last <= self._highest.get(record.key, -1)
         if not again:
             self._highest[record.key] = record.last
@@ -236,11 +248,10 @@ class Uplink:
             self._refuse(session, message.refusal, now)
         else:
             self.counters.add("messages_unknown")
-        self._outbox.wake()
+        self._room.set()
 
     def _welcome(self, session: Session, welcome: pb.Welcome, now: float) -> None:
-        with self._lock:
-            session.welcome(welcome.credit, now)
+        session.welcome(welcome.credit, now)
         self.counters.add("connects")
         if self._quiet.ready("welcome"):
             _log.info("connected to collector %s as %s", self.config.collector, welcome.agent_id)
@@ -249,8 +260,7 @@ class Uplink:
 
     def _acknowledge(self, session: Session, ack: pb.Ack, now: float) -> None:
         key = Key(ack.boot_id, ack.stream)
-        with self._lock:
-            through = session.acknowledge(key, ack.through_sequence, ack.credit, now)
+        through = session.acknowledge(key, ack.through_sequence, ack.credit, now)
         if through is None:
             self.counters.add("acks_unknown")
             return
@@ -260,9 +270,7 @@ class Uplink:
 
     def _refuse(self, session: Session, refusal: pb.Refusal, now: float) -> None:
         key = Key(refusal.boot_id, refusal.stream)
-        with self._lock:
-            known = session.refuse(key, refusal.first_sequence, now)
-        if not known:
+        if not session.refuse(key, refusal.first_sequence, now):
             self.counters.add("refusals_unknown")
             return
         name = pb.RefusalCode.Name(refusal.code) if refusal.code in pb.RefusalCode.values() else str(refusal.code)

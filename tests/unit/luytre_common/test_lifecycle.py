@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
-from luytre_common.lifecycle import Lifecycle, stop_on_signals
+from luytre_common.lifecycle import Lifecycle, background, stop_on_signals
 
 
 def part(name: str, log: list[str], fails: str = "") -> tuple[str, object, object]:
@@ -59,3 +60,12 @@ def test_signals_ask_once_and_are_given_back(number: int) -> None:
         assert asked.wait(10)
         assert signal.getsignal(number) is signal.SIG_DFL, "a second one ends the process"
     assert signal.getsignal(number) is before
+
+
+def test_the_kernel_knows_a_thread_by_its_name() -> None:
+    names: list[str] = []
+    thread = background("packets:enp0s31f6#2", lambda: names.append(Path("/proc/thread-self/comm").read_text()))
+    assert thread.daemon
+    thread.start()
+    thread.join()
+    assert names == ["packets:enp0s31\n"]

@@ -24,31 +24,31 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"luytre_common/wire/v1/ingest.proto\x12\x0eluytre.wire.v1\"f\n\x0c\x41gentMessage\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x15.luytre.wire.v1.HelloH\x00\x12&\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x15.luytre.wire.v1.BatchH\x00\x42\x06\n\x04kind\"\x96\x01\n\x10\x43ollectorMessage\x12*\n\x07welcome\x18\x01 \x01(\x0b\x32\x17.luytre.wire.v1.WelcomeH\x00\x12\"\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x13.luytre.wire.v1.AckH\x00\x12*\n\x07refusal\x18\x03 \x01(\x0b\x32\x17.luytre.wire.v1.RefusalH\x00\x42\x06\n\x04kind\"\x95\x01\n\x05Hello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x11\n\thost_name\x18\x03 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x04 \x01(\t\x12\x18\n\x10operating_system\x18\x05 \x01(\t\x12\x0e\n\x06kernel\x18\x06 \x01(\t\x12\x15\n\ragent_time_us\x18\x07 \x01(\x12\"n\n\x07Welcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x14\n\x0c\x63ollector_id\x18\x02 \x01(\t\x12\x19\n\x11\x63ollector_time_us\x18\x03 \x01(\x12\x12\x0e\n\x06\x63redit\x18\x04 \x01(\r\x12\x10\n\x08\x61gent_id\x18\x05 \x01(\t\"\x8f\x02\n\x05\x42\x61tch\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x04\x12\x11\n\trow_count\x18\x05 \x01(\r\x12\x15\n\ragent_time_us\x18\x06 \x01(\x12\x12\x16\n\x0e\x66irst_event_us\x18\x07 \x01(\x12\x12\x15\n\rlast_event_us\x18\x08 \x01(\x12\x12\x30\n\x0b\x63ompression\x18\t \x01(\x0e\x32\x1b.luytre.wire.v1.Compression\x12\x11\n\tbody_size\x18\n \x01(\r\x12\x12\n\nbody_crc32\x18\x0b \x01(\x07\x12\x0c\n\x04\x62ody\x18\x0c \x01(\x0c\"P\n\x03\x41\x63k\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x18\n\x10through_sequence\x18\x03 \x01(\x04\x12\x0e\n\x06\x63redit\x18\x04 \x01(\r\"~\n\x07Refusal\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12)\n\x04\x63ode\x18\x04 \x01(\x0e\x32\x1b.luytre.wire.v1.RefusalCode\x12\x0f\n\x07message\x18\x05 \x01(\t*V\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x02*\xa4\x01\n\x0bRefusalCode\x12\x1c\n\x18REFUSAL_CODE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aREFUSAL_CODE_UNKNOWN_TABLE\x10\x01\x12\x1d\n\x19REFUSAL_CODE_BAD_ENVELOPE\x10\x02\x12\x1d\n\x19REFUSAL_CODE_BAD_CHECKSUM\x10\x03\x12\x19\n\x15REFUSAL_CODE_BAD_BODY\x10\x04\x32W\n\x06Ingest\x12M\n\x07\x44\x65liver\x12\x1c.luytre.wire.v1.AgentMessage\x1a .luytre.wire.v1.CollectorMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"luytre_common/wire/v1/ingest.proto\x12\x0eluytre.wire.v1\"f\n\x0c\x41gentMessage\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x15.luytre.wire.v1.HelloH\x00\x12&\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x15.luytre.wire.v1.BatchH\x00\x42\x06\n\x04kind\"\x96\x01\n\x10\x43ollectorMessage\x12*\n\x07welcome\x18\x01 \x01(\x0b\x32\x17.luytre.wire.v1.WelcomeH\x00\x12\"\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x13.luytre.wire.v1.AckH\x00\x12*\n\x07refusal\x18\x03 \x01(\x0b\x32\x17.luytre.wire.v1.RefusalH\x00\x42\x06\n\x04kind\"\xa4\x01\n\x05Hello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x11\n\thost_name\x18\x03 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x04 \x01(\t\x12\x18\n\x10operating_system\x18\x05 \x01(\t\x12\x0e\n\x06kernel\x18\x06 \x01(\t\x12\x15\n\ragent_time_us\x18\x07 \x01(\x12\x12\r\n\x05probe\x18\x08 \x01(\x08\"n\n\x07Welcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x14\n\x0c\x63ollector_id\x18\x02 \x01(\t\x12\x19\n\x11\x63ollector_time_us\x18\x03 \x01(\x12\x12\x0e\n\x06\x63redit\x18\x04 \x01(\r\x12\x10\n\x08\x61gent_id\x18\x05 \x01(\t\"\x8f\x02\n\x05\x42\x61tch\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x04\x12\x11\n\trow_count\x18\x05 \x01(\r\x12\x15\n\ragent_time_us\x18\x06 \x01(\x12\x12\x16\n\x0e\x66irst_event_us\x18\x07 \x01(\x12\x12\x15\n\rlast_event_us\x18\x08 \x01(\x12\x12\x30\n\x0b\x63ompression\x18\t \x01(\x0e\x32\x1b.luytre.wire.v1.Compression\x12\x11\n\tbody_size\x18\n \x01(\r\x12\x12\n\nbody_crc32\x18\x0b \x01(\x07\x12\x0c\n\x04\x62ody\x18\x0c \x01(\x0c\"P\n\x03\x41\x63k\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x18\n\x10through_sequence\x18\x03 \x01(\x04\x12\x0e\n\x06\x63redit\x18\x04 \x01(\r\"~\n\x07Refusal\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12)\n\x04\x63ode\x18\x04 \x01(\x0e\x32\x1b.luytre.wire.v1.RefusalCode\x12\x0f\n\x07message\x18\x05 \x01(\t*V\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x02*\xa4\x01\n\x0bRefusalCode\x12\x1c\n\x18REFUSAL_CODE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aREFUSAL_CODE_UNKNOWN_TABLE\x10\x01\x12\x1d\n\x19REFUSAL_CODE_BAD_ENVELOPE\x10\x02\x12\x1d\n\x19REFUSAL_CODE_BAD_CHECKSUM\x10\x03\x12\x19\n\x15REFUSAL_CODE_BAD_BODY\x10\x04\x32W\n\x06Ingest\x12M\n\x07\x44\x65liver\x12\x1c.luytre.wire.v1.AgentMessage\x1a .luytre.wire.v1.CollectorMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'luytre_common.wire.v1.ingest_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMPRESSION']._serialized_start=1059
-  _globals['_COMPRESSION']._serialized_end=1145
-  _globals['_REFUSALCODE']._serialized_start=1148
-  _globals['_REFUSALCODE']._serialized_end=1312
+  _globals['_COMPRESSION']._serialized_start=1074
+  _globals['_COMPRESSION']._serialized_end=1160
+  _globals['_REFUSALCODE']._serialized_start=1163
+  _globals['_REFUSALCODE']._serialized_end=1327
   _globals['_AGENTMESSAGE']._serialized_start=54
   _globals['_AGENTMESSAGE']._serialized_end=156
   _globals['_COLLECTORMESSAGE']._serialized_start=159
   _globals['_COLLECTORMESSAGE']._serialized_end=309
   _globals['_HELLO']._serialized_start=312
-  _globals['_HELLO']._serialized_end=461
-  _globals['_WELCOME']._serialized_start=463
-  _globals['_WELCOME']._serialized_end=573
-  _globals['_BATCH']._serialized_start=576
-  _globals['_BATCH']._serialized_end=847
-  _globals['_ACK']._serialized_start=849
-  _globals['_ACK']._serialized_end=929
-  _globals['_REFUSAL']._serialized_start=931
-  _globals['_REFUSAL']._serialized_end=1057
-  _globals['_INGEST']._serialized_start=1314
-  _globals['_INGEST']._serialized_end=1401
+  _globals['_HELLO']._serialized_end=476
+  _globals['_WELCOME']._serialized_start=478
+  _globals['_WELCOME']._serialized_end=588
+  _globals['_BATCH']._serialized_start=591
+  _globals['_BATCH']._serialized_end=862
+  _globals['_ACK']._serialized_start=864
+  _globals['_ACK']._serialized_end=944
+  _globals['_REFUSAL']._serialized_start=946
+  _globals['_REFUSAL']._serialized_end=1072
+  _globals['_INGEST']._serialized_start=1329
+  _globals['_INGEST']._serialized_end=1416
 # @@protoc_insertion_point(module_scope)

@@ -47,7 +47,7 @@ class CollectorMessage(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol", "agent_version", "host_name", "boot_id", "operating_system", "kernel", "agent_time_us")
+    __slots__ = ("protocol", "agent_version", "host_name", "boot_id", "operating_system", "kernel", "agent_time_us", "probe")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     HOST_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class Hello(_message.Message):
     OPERATING_SYSTEM_FIELD_NUMBER: _ClassVar[int]
     KERNEL_FIELD_NUMBER: _ClassVar[int]
     AGENT_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    PROBE_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     agent_version: str
     host_name: str
@@ -62,7 +63,8 @@ class Hello(_message.Message):
     operating_system: str
     kernel: str
     agent_time_us: int
-    def __init__(self, protocol: _Optional[int] = ..., agent_version: _Optional[str] = ..., host_name: _Optional[str] = ..., boot_id: _Optional[str] = ..., operating_system: _Optional[str] = ..., kernel: _Optional[str] = ..., agent_time_us: _Optional[int] = ...) -> None: ...
+    probe: bool
+    def __init__(self, protocol: _Optional[int] = ..., agent_version: _Optional[str] = ..., host_name: _Optional[str] = ..., boot_id: _Optional[str] = ..., operating_system: _Optional[str] = ..., kernel: _Optional[str] = ..., agent_time_us: _Optional[int] = ..., probe: _Optional[bool] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("protocol", "collector_id", "collector_time_us", "credit", "agent_id")

@@ -1,6 +1,6 @@
 """The gRPC binding of `ingest.proto`, by hand: one method does not need a generated and untyped stub.
 
-`DELIVER` is the method's full name; the agent opens it as a stream-stream call, the collector serves it with `handler`.
+`DELIVER` is the method's full name; the agent opens it with `converse`, the collector serves it with `handler`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,22 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
+def converse(channel: grpc.aio.Channel) -> grpc.aio.StreamStreamCall[pb.AgentMessage, pb.CollectorMessage]:
+    """Open the stream on `channel`, in an event loop: `write` and `read` messages, `cancel()` to end it.
+
+    This costs nothing while nobody speaks; gRPC's blocking interface wakes up 25 times a second to look.
+    """
+    call: grpc.aio.StreamStreamMultiCallable[pb.AgentMessage, pb.CollectorMessage] = channel.stream_stream(
+        DELIVER,
+        request_serializer=pb.AgentMessage.SerializeToString,
+        response_deserializer=pb.CollectorMessage.FromString,
+    )
+    return call()
+
+
 def deliver(channel: grpc.Channel, requests: Iterator[pb.AgentMessage]) -> grpc._CallIterator[pb.CollectorMessage]:
-    """Open the stream on `channel`; iterate over the result for the collector's messages, `cancel()` to end it."""
+    """Open the stream on `channel`, blocking; iterate over the result for the collector's messages, `cancel()` to end
+    it."""
     call: grpc.StreamStreamMultiCallable[pb.AgentMessage, pb.CollectorMessage] = channel.stream_stream(
         DELIVER,
         request_serializer=pb.AgentMessage.SerializeToString,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from luytre_agent.spool import Spool
 from luytre_agent.uplink import Uplink
 from luytre_common.wire.v1 import ingest_pb2 as pb
+
+from tests.support.collector_end import Sealed
 
 Make = Callable[..., Uplink]
 
@@ -26,6 +29,13 @@ def ack(batch: pb.Batch, **fields: Any) -> pb.CollectorMessage:
 def fill(spool: Spool, sealed: Any, count: int, table: str = "flows") -> None:
     for _ in range(count):
         assert spool.append(sealed(table=table), 1_700_000_000.5)
+
+
+def until(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def firsts(collector: Any) -> list[int]:
@@ -179,7 +189,7 @@ def test_a_wrong_authority_is_said_once_and_tried_again(
 ) -> None:  # fmt: skip
     collector.start(make_authority(tmp_path / "other", "other").issue("collector"))
     uplink = make_uplink(authority.issue("web-01"), collector.port)
-    assert spool.wait(lambda: uplink.counters.get("disconnects", "authority") >= 3, 30)
+    until(lambda: uplink.counters.get("disconnects", "authority") >= 3)
     lines = [record.getMessage() for record in caplog.records if record.name == "luytre.uplink"]
     assert len(lines) == 1
     assert "has a certificate that is not of our authority" in lines[0]
@@ -192,7 +202,7 @@ def test_a_refused_identity_is_said(
     collector.refuse_with = (grpc.StatusCode.PERMISSION_DENIED, "web-01 is revoked")
     collector.start(authority.issue("collector"))
     uplink = make_uplink(authority.issue("web-01"), collector.port)
-    assert spool.wait(lambda: uplink.counters.get("disconnects", "identity") >= 1, 30)
+    until(lambda: uplink.counters.get("disconnects", "identity") >= 1)
     assert "refused our identity: web-01 is revoked; ask for a new certificate" in caplog.text
 
 
@@ -206,11 +216,39 @@ def test_it_waits_for_a_collector_that_is_not_there_yet(
     fill(spool, sealed, 2)
     caplog.set_level(logging.INFO)
     uplink = make_uplink(authority.issue("web-01"), port)
-    assert spool.wait(lambda: uplink.counters.get("disconnects", "unreachable") >= 2, 30)
+    until(lambda: uplink.counters.get("disconnects", "unreachable") >= 2)
     assert "cannot be reached: Connection refused" in caplog.text
     collector.start(identity, port)
     assert uplink.drain(30)
     assert f"connected to collector 127.0.0.1:{port} as web-01" in caplog.text
+
+
+def test_what_fails_in_the_uplink_itself_is_told_and_tried_again(
+    spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    fill(spool, sealed, 2)
+    pending, failures = spool.pending, iter([OSError(5, "Input/output error")])
+
+    def fail_once(after: Any = None) -> Any:
+        for error in failures:
+            raise error
+        return pending(after)
+
+    monkeypatch.setattr(spool, "pending", fail_once)
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    assert uplink.drain(30)
+    assert uplink.counters.get("disconnects", "failed") == 1
+    assert "Input/output error" in caplog.text
+
+
+def test_stop_before_there_was_a_connection(spool: Spool, authority: Any, make_uplink: Make) -> None:
+    uplink = make_uplink(authority.issue("web-01"), 9)
+    uplink.stop()
+    uplink.stop()
+    spool.append(Sealed(), 0.0)  # nobody listens any more
+    assert uplink.samples()
 
 
 def test_stop_keeps_what_was_not_answered(

@@ -42,5 +42,14 @@ async def test_a_stream_carries_messages_both_ways() -> None:
 
         (answer,) = await asyncio.to_thread(call)
         assert answer.welcome.agent_id == "máy-1"
+
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=service.OPTIONS) as channel:
+            open_call = service.converse(channel)
+            for name in ("máy-2", "máy-3"):
+                await open_call.write(pb.AgentMessage(hello=pb.Hello(host_name=name)))
+                said = await open_call.read()
+                assert isinstance(said, pb.CollectorMessage)
+                assert said.welcome.agent_id == name
+            open_call.cancel()
     finally:
         await server.stop(None)
