@@ -70,14 +70,20 @@ class RateLimited:
         self._clock = clock
         self._interval_s = interval_s
         self._last: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
 
     def ready(self, key: str) -> bool:
         """Whether a line about `key` may be written now."""
         now = self._clock()
         if now - self._last.get(key, float("-inf")) < self._interval_s:
+            self._left_out[key] = self._left_out.get(key, 0) + 1
             return False
         self._last[key] = now
         return True
+
+    def left_out(self, key: str) -> int:
+        """How many lines about `key` were not written since this was asked last; for the line that may be written."""
+        return self._left_out.pop(key, 0)
 
 
 class _TextFormatter(logging.Formatter):

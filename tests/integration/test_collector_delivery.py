@@ -99,6 +99,30 @@ def test_a_newer_stream_of_the_same_agent_ends_the_older(collector: CollectorPro
         assert answer.ack.through_sequence == 0
 
 
+def test_a_probe_disturbs_nobody(collector: CollectorProcess) -> None:
+    identity = collector.identity("web-01")
+    with stream(collector.address, identity) as running, stream(collector.address, identity) as asking:
+        running.hello()
+        asking.send(pb.AgentMessage(hello=pb.Hello(protocol=1, probe=True)))
+        assert asking.next().welcome.agent_id == "web-01"
+        with pytest.raises(StopIteration):
+            asking.next()
+        (answer,) = running.deliver(message("flows", 1, boot=BOOTS[19]))
+        assert answer.ack.through_sequence == 0
+
+
+def test_who_is_turned_away_again_and_again_fills_no_disk(collector: CollectorProcess) -> None:
+    for _ in range(50):
+        with stream(collector.address, collector.identity("web-02")) as agent, pytest.raises(grpc.RpcError):
+            agent.hello(protocol=9)
+    for _ in range(50):
+        with stream(collector.address, collector.identity("web-02")) as agent:
+            agent.hello()
+    log = collector.log()
+    assert 1 <= log.count("protocol 9 is not spoken here") <= 10
+    assert 1 <= log.count("web-02 connected") <= 10
+
+
 def test_a_gap_is_accepted_and_counted(collector: CollectorProcess) -> None:
     boot = BOOTS[4]
     with stream(collector.address, collector.identity("web-01")) as agent:
@@ -211,7 +235,7 @@ def test_a_certificate_of_ours_without_an_agents_name(collector: CollectorProces
 def test_counters_reach_the_table(collector: CollectorProcess) -> None:
     expected = {
         ("superseded", ""), ("refused", "bad_checksum"), ("refused", "bad_body"), ("turned_away", "no_hello"),
-        ("turned_away", "protocol"), ("turned_away", "too_many"), ("turned_away", "bad_certificate"),
+        ("probes", ""), ("turned_away", "protocol"), ("turned_away", "too_many"), ("turned_away", "bad_certificate"),
         ("sequence_gap", "flows"), ("batches_received", "flows"), ("bytes_received", ""), ("streams_opened", ""),
         ("rows_stored", "flows"), ("duplicate", "flows"), ("batches_stored", "flows"), ("inserts", "flows"),
         ("refusals_sent", ""), ("acks_sent", ""), ("clock_skew_ms", "web-01"), ("runs", "health"),

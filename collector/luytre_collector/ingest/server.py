@@ -18,7 +18,7 @@ import grpc
 from luytre_common import tls
 from luytre_common.errors import UserError
 from luytre_common.settings import at_least, at_most, host_port, required, setting
-from luytre_common.telemetry import Counters
+from luytre_common.telemetry import Counters, RateLimited
 from luytre_common.wire.v1 import ingest_pb2 as pb
 from luytre_common.wire.v1 import service
 
@@ -29,6 +29,8 @@ from luytre_collector.ingest.quarantine import Quarantine
 from luytre_collector.ingest.session import EndedError, Session, Submit
 
 PROTOCOL = 1
+#: Lines of one kind about one agent, or about those who are turned away, come at most this often.
+_QUIET_S = 10.0
 _log = logging.getLogger("luytre.ingest")
 
 
@@ -67,6 +69,7 @@ class IngestServer:
         self._counters = counters
         self._clock = clock
         self._budget = Budget(config.max_waiting_bytes)
+        self._quiet = RateLimited(clock, _QUIET_S)
         self._sessions: dict[str, Session] = {}
         self._streams: set[Session] = set()
         self._idle = asyncio.Event()
@@ -123,17 +126,27 @@ class IngestServer:
         try:
             agent_id = self._identify(context)
             hello = await self._hello(requests)
+            self._make_sure_of_room(agent_id)
+            if hello.probe:
+                self._counters.add("probes")
+                yield pb.CollectorMessage(welcome=self._welcome(agent_id, hello))
+                return
             session = self._enter(Sender(agent_id, _clean(hello.host_name)))
         except EndedError as error:
+            self._say(logging.WARNING, f"turned away {error.status.name}", f"{context.peer()}: {error.message}")
             await self._abort(context, error)
-        _log.info("%s connected: %s, agent %s", agent_id, session.sender.host_name, _clean(hello.agent_version))
+        self._say(
+            logging.INFO,
+            f"connected {agent_id}",
+            f"{agent_id} connected: {session.sender.host_name}, agent {_clean(hello.agent_version)}",
+        )
         try:
             yield pb.CollectorMessage(welcome=self._welcome(agent_id, hello))
             async for message in session.answers(requests):
                 self._counters.add("refusals_sent" if message.WhichOneof("kind") == "refusal" else "acks_sent")
                 yield message
         except EndedError as error:
-            _log.info("%s: stream ended: %s", agent_id, error.message)
+            self._say(logging.INFO, f"ended {agent_id}", f"{agent_id}: stream ended: {error.message}")
             await self._abort(context, error)
         finally:
             self._leave(session)
@@ -162,13 +175,15 @@ class IngestServer:
             raise EndedError(grpc.StatusCode.FAILED_PRECONDITION, message)
         return first.hello
 
-    def _enter(self, sender: Sender) -> Session:
+    def _make_sure_of_room(self, agent_id: str) -> None:
         if self._stopping:
             raise EndedError(grpc.StatusCode.UNAVAILABLE, "the collector is stopping")
-        older = self._sessions.get(sender.agent_id)
-        if older is None and len(self._sessions) >= self._config.max_streams:
+        if agent_id not in self._sessions and len(self._sessions) >= self._config.max_streams:
             self._counters.add("turned_away", label="too_many")
             raise EndedError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{len(self._sessions)} agents are connected already")
+
+    def _enter(self, sender: Sender) -> Session:
+        older = self._sessions.get(sender.agent_id)
         if older is not None:
             self._counters.add("superseded")
             older.end(grpc.StatusCode.UNAVAILABLE, "superseded by a newer stream of this agent")
@@ -203,7 +218,11 @@ class IngestServer:
 
     async def _set_aside(self, batch: pb.Batch, sender: Sender, refused: Refused) -> None:
         self._counters.add("refused", label=refused.cause)
-        _log.warning("batch of %s refused: %s: %s", sender.agent_id, refused.cause, refused.message)
+        self._say(
+            logging.WARNING,
+            f"refused {sender.agent_id} {refused.cause}",
+            f"batch of {sender.agent_id} refused: {refused.cause}: {refused.message}",
+        )
         facts = {
             "code": refused.cause,
             "message": refused.message,
@@ -220,6 +239,12 @@ class IngestServer:
     async def _abort(self, context: grpc.aio.ServicerContext[Any, Any], error: EndedError) -> NoReturn:
         await context.abort(error.status, error.message)
         raise AssertionError("abort raises")
+
+    def _say(self, level: int, key: str, text: str) -> None:
+        """A line for people, unless there was one of this kind a moment ago: who connects in a loop fills no disk."""
+        if self._quiet.ready(key):
+            more = self._quiet.left_out(key)
+            _log.log(level, "%s%s", text, f" (and {more} more like it)" if more else "")
 
     def _now_us(self) -> int:
         return int(self._clock() * 1_000_000)

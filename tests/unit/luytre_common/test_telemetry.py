@@ -31,7 +31,9 @@ def test_rate_limited_per_key() -> None:
     limited = RateLimited(lambda: now[0], interval_s=10)
     assert [limited.ready("a"), limited.ready("a"), limited.ready("b")] == [True, False, True]
     now[0] = 10.0
+    assert not limited.left_out("b")
     assert limited.ready("a")
+    assert [limited.left_out("a"), limited.left_out("a")] == [1, 0]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
