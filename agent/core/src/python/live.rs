@@ -113,7 +113,9 @@ impl Live {
         let Some(ring) = &mut self.ring else { return Ok(Vec::new()) };
         loop {
             let left = end.saturating_duration_since(Instant::now()).min(self.batch_age);
-            let frames = ring.poll(left.as_millis() as i32, |frame| self.engine.frame(frame))?;
+            // Rounded up: the last part of a millisecond would be a busy wait.
+            let left_ms = left.as_micros().div_ceil(1000) as i32;
+            let frames = ring.poll(left_ms, |frame| self.engine.frame(frame))?;
             if frames == 0 {
                 self.engine.advance(wall_clock());
             }

@@ -54,7 +54,7 @@ impl TableBuilder {
 }
 
 /// As many rows as a batch may have (`ingest.proto`).
-const MOST_ROWS: usize = 1_000_000;
+const MOST_ROWS: usize = 200_000;
 
 fn refused(refusal: Refused) -> PyErr {
     PyValueError::new_err(refusal.0)
