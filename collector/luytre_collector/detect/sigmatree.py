@@ -166,23 +166,23 @@ class Reading:
                 raise TypeError(f"{type(item).__name__} is not supported")
 
     def _asked(self, name: str, value: Any) -> Node:
-        place = self._place(name)
         if name in NOWHERE and self.route.shared:
-            self.never[name, ""] = f"{name}: {NOWHERE[name]}", place
+            self.never[name, ""] = f"{name}: {NOWHERE[name]}", self._place(name)
             return FALSE
         if name in self.route.words:
-            return self._word(name, value, place)
+            return self._word(name, value)
         column = self._column(name)
         return FALSE if column is None else self._leaf(name, column, value)
 
-    def _word(self, name: str, value: Any, place: Place) -> Node:
+    def _word(self, name: str, value: Any) -> Node:
         """The rows that have a word which the value is true of."""
         words = self.route.words[name]
-        stand_in = Column(name, Kind.NAME, "a word of the log source")
+        stand_in = Column(name, Kind.NAME, "a field of the log source")
         decide = check(self._leaf(name, stand_in, value), {(name, False): 0, (name, True): 1})
         node = disj(rows(self.route.table, one.where) for one in words if decide((one.text, fold(one.text))))
         if node == FALSE:
             known = ", ".join(dict.fromkeys(one.text for route in self._source for one in route.words.get(name, ())))
+            place = self._document.place_of_field(name, "detection", value=str(value))
             self.never[name, str(value)] = f"{name}: no table holds {value}; known are {known}", place
         return node
 

@@ -5,6 +5,7 @@ Aliases are refused: they can make a small file expand to gigabytes, and a rule 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,19 +72,25 @@ class Document:
             node = found
         return place
 
-    def place_of_field(self, field: str, *under: str) -> Place:
-        """Where `field`, with or without modifiers, is a key below `under`."""
-        stack: list[yaml.Node] = [self._below(under)]
-        while stack:
-            node = stack.pop()
-            if isinstance(node, yaml.MappingNode):
-                for key_node, value_node in node.value:
-                    if str(key_node.value).split("|", 1)[0] == field:
-                        return _place(key_node.start_mark)
-                    stack.append(value_node)
-            elif isinstance(node, yaml.SequenceNode):
-                stack.extend(node.value)
-        return self.place_of(*under)
+    def place_of_field(self, field: str, *under: str, value: str = "") -> Place:
+        """Where `field`, with or without modifiers, is a key below `under`; or its `value`, if that is there."""
+        keys = list(self._keys(field, self._below(under)))
+        for _, value_node in keys:
+            values = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+            for one in values:
+                if value and isinstance(one, yaml.ScalarNode) and one.value == value:
+                    return _place(one.start_mark)
+        return _place(keys[0][0].start_mark) if keys else self.place_of(*under)
+
+    def _keys(self, field: str, node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+        if isinstance(node, yaml.MappingNode):
+            for key_node, value_node in node.value:
+                if str(key_node.value).split("|", 1)[0] == field:
+                    yield key_node, value_node
+                yield from self._keys(field, value_node)
+        elif isinstance(node, yaml.SequenceNode):
+            for one in node.value:
+                yield from self._keys(field, one)
 
     def _below(self, keys: tuple[str, ...]) -> yaml.Node:
         node: yaml.Node = self.node

@@ -97,6 +97,48 @@ def test_list_shows_both_languages_and_json(tmp_path: Path) -> None:
     assert (one["title_vi"], one["techniques"], one["table"]) == ("Luật", ["T1059"], "processes")
 
 
+AUDIT = RULE.replace("category: process_creation", "product: linux, service: auditd").replace(
+    "{a: {CommandLine|contains: evil}, condition: a}",
+    "{a: {type: EXECVE, a1: evil}, b: {type: PATH, name: /evil}, c: {type: TTY}, condition: 1 of *}",
+)
+
+
+@pytest.mark.parametrize(
+    ("match", "ignore", "code", "said"),
+    [
+        ("{table: processes, event_action: exec, process_args: [do, evil]}", "{table: files, file_path: /evil}", 0, ""),
+        ("{table: files, event_action: created, name: /evil}", "{event_action: exec}", 0, ""),
+        ("{table: files, event_action: created, name: /good}", "{event_action: exec}", 1, "match 1 is not matched"),
+        ("{table: processes, a1: evil}", "{event_action: exec}", 1, "a1: is computed; give process_args"),
+    ],
+)
+def test_a_rule_on_several_tables_is_one_rule(tmp_path: Path, match: str, ignore: str, code: int, said: str) -> None:
+    text = AUDIT.replace("{event_action: exec, CommandLine: do evil}", match)
+    out = io.StringIO()
+    paths = rule(tmp_path, text.replace("{event_action: exec, CommandLine: do good}", ignore))
+    assert check_rules(paths, out=out) == code
+    assert out.getvalue().startswith(f"{tmp_path}/r.yml:") if said else "0 failed" in out.getvalue()
+    assert said in out.getvalue()
+    assert "\n1 rules in 1 files; 0 faults" in out.getvalue()
+    assert "r.yml:6:82: note: type: no table holds TTY; known are SYSCALL" in out.getvalue()
+
+
+def test_what_never_matches_is_listed_too(tmp_path: Path) -> None:
+    out = io.StringIO()
+    assert list_rules(rule(tmp_path, AUDIT), out=out) == 0
+    assert out.getvalue().count("medium") == 1
+    assert ": note: type: no table holds TTY" in out.getvalue()
+    for command in (list_rules, check_rules):
+        out = io.StringIO()
+        command([tmp_path], json=True, out=out)
+        told = json.loads(out.getvalue())
+        assert [note["column"] for note in told["notes"]] == [82]
+    out = io.StringIO()
+    list_rules([tmp_path], json=True, out=out)
+    (one,) = json.loads(out.getvalue())["rules"]
+    assert one["tables"] == ["processes", "files"]
+
+
 def test_list_of_a_faulty_folder(tmp_path: Path) -> None:
     out = io.StringIO()
     assert list_rules(rule(tmp_path, "a: [\n"), out=out) == 2
