@@ -44,6 +44,7 @@ class Worker:
         self._config = config
         self._counters = counters
         self._queue: deque[tuple[Admitted, Done]] = deque()
+        self._taken: list[tuple[Admitted, Done]] = []
         self._rows = 0
         self._changed = threading.Condition()
         self._stop = threading.Event()
@@ -71,6 +72,12 @@ class Worker:
         seconds = min(self._config.retry_max_s, self._config.retry_min_s * 2.0 ** min(failures - 1, 30))
         return not self._stop.wait(seconds)
 
+    def oldest_us(self) -> int | None:
+        """When the oldest of the rows arrived that are not stored yet, microseconds since 1970; None if none wait."""
+        with self._changed:
+            times = [batch.collector_time_us for batch, _ in (*self._taken, *self._queue)]
+        return min(times, default=None)
+
     def close(self) -> None:
         """Finish what is queued, unless the store is away; end the thread."""
         with self._changed:
@@ -82,6 +89,8 @@ class Worker:
     def _run(self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]]) -> None:
         while taken := self._take():
             verdicts = self._judge(process, [batch for batch, _ in taken])
+            with self._changed:
+                self._taken = []
             for (_, done), verdict in zip(taken, verdicts, strict=True):
                 done(verdict)
 
@@ -104,7 +113,7 @@ class Worker:
             self._changed.wait_for(
                 lambda: self._rows >= self._config.enough_rows or self._stop.is_set(), self._config.linger_s
             )
-            taken: list[tuple[Admitted, Done]] = []
+            taken = self._taken = []
             rows = size = 0
             while self._queue:
                 batch = self._queue[0][0]

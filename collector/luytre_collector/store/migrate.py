@@ -18,7 +18,7 @@ import pyarrow as pa
 from luytre_common.errors import UserError
 from luytre_common.schema import TABLES, Column, Kind, Maker, Table
 
-from luytre_collector.store import ddl
+from luytre_collector.store import ddl, derived, views
 from luytre_collector.store.sql import DATABASE, LOCAL_DATABASE
 
 #: Of the tables as this collector knows them.
@@ -26,6 +26,9 @@ SCHEMA_VERSION = 1
 
 #: Steps that lead to a version, where they cannot be derived: version -> statements.
 VERSIONS: Mapping[int, Sequence[str]] = {}
+
+#: CREATE statements of the derived tables, by name; `{database}` is to be put in.
+DERIVED_TABLES: Mapping[str, str] = dict(derived.tables())
 
 _VERSION_TABLE = (
     f"CREATE TABLE IF NOT EXISTS {DATABASE}.schema_version"
@@ -71,7 +74,13 @@ class Step:
     done: str
 
 
-def plan(found: Found, zone: str, normal: Callable[[str], str], tables: Mapping[str, Table] = TABLES) -> list[Step]:
+def plan(
+    found: Found,
+    zone: str,
+    normal: Callable[[str], str],
+    tables: Mapping[str, Table] = TABLES,
+    others: Mapping[str, str] = DERIVED_TABLES,
+) -> list[Step]:
     """What leads from `found` to the schema. Pure, but for `normal`, which writes an expression as ClickHouse does.
 
     UserError if the tables are newer than this collector, or a column has another type than the schema's.
@@ -89,10 +98,16 @@ def plan(found: Found, zone: str, normal: Callable[[str], str], tables: Mapping[
             steps.append(Step(_in_database(table), f"created table {table.name}"))
         else:
             steps += _alter(table, found, normal)
+    for name, statement in others.items():
+        if name not in found.tables:
+            steps.append(Step(statement.format(database=DATABASE), f"created table {name}"))
     for table in tables.values():
         statement, mark = view(table, zone)
         if mark not in found.views.get(table.name, ""):
             steps.append(Step(statement, f"created view {LOCAL_DATABASE}.{table.name} ({zone})"))
+    for name, statement, mark in views.statements(zone) if others else ():
+        if mark not in found.views.get(name, ""):
+            steps.append(Step(statement, f"created view {LOCAL_DATABASE}.{name} ({zone})"))
     if found.version < SCHEMA_VERSION:
         insert = f"INSERT INTO {DATABASE}.schema_version (version) VALUES ({SCHEMA_VERSION})"
         steps.append(Step(insert, f"reached schema version {SCHEMA_VERSION}"))

@@ -35,7 +35,7 @@ def complete() -> Found:
 
 
 def done(found: Found, zone: str = ZONE) -> list[str]:
-    return [step.done for step in plan(found, zone, lambda expression: expression.replace(" ", ""), {"t": TABLE})]
+    return [step.done for step in plan(found, zone, lambda expression: expression.replace(" ", ""), {"t": TABLE}, {})]
 
 
 def without(found: Found, name: str) -> Found:
@@ -59,7 +59,7 @@ def test_an_empty_database_gets_everything_and_the_version_last() -> None:
 
 @pytest.mark.parametrize(("name", "place"), [("a", "AFTER `event_time`"), ("event_time", "FIRST")])
 def test_a_missing_column_is_added_in_its_place(name: str, place: str) -> None:
-    steps = plan(without(complete(), name), ZONE, str, {"t": TABLE})
+    steps = plan(without(complete(), name), ZONE, str, {"t": TABLE}, {})
     assert [step.done for step in steps] == [f"added column t.{name}"]
     assert steps[0].statement.endswith(place)
 
