@@ -37,7 +37,18 @@ from luytre_collector.store.choose import make_store
 from luytre_collector.worker import Worker
 
 #: Who counts: the values of `component` in `collector_health`.
-PARTS = ("ingest", "quarantine", "pipeline", "detect", "correlate", "query_rules", "outbox", "query", "periodic")
+PARTS = (
+    "ingest",
+    "store",
+    "quarantine",
+    "pipeline",
+    "detect",
+    "correlate",
+    "query_rules",
+    "outbox",
+    "query",
+    "periodic",
+)
 
 _log = logging.getLogger("luytre.collector")
 
@@ -49,7 +60,7 @@ async def run(config: Config, ready_file: Path | None = None, clock: Callable[[]
     stop = _stop_signal()
     identity = tls.read(config.ingest.tls, "collector")
     async with contextlib.AsyncExitStack() as closing:
-        store = make_store(config.store)
+        store = make_store(config.store, counters["store"])
         store.open()
         closing.callback(store.close)
         for line in store.migrate():

@@ -218,7 +218,7 @@ class Pipeline:
                 return action()
             except (StoreUnavailableError, MemoryError, OSError) as error:
                 failures += 1
-                self._counters.add("store_retries")
+                self._counters.add("store_retries", label=getattr(error, "cause", "this_machine"))
                 _log.warning("store away, %d attempts: %s", failures, _first_line(error))
                 if not self._pause(failures):
                     raise StoppingError from None

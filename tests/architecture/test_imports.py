@@ -32,7 +32,7 @@ DOORKEEPERS = {
         "luytre_agent/health.py",
     ),
     "chdb": ("luytre_collector/store/embedded.py",),
-    "clickhouse_driver": ("luytre_collector/store/server.py",),
+    "clickhouse_driver": ("luytre_collector/store/driver.py",),
     "re2": ("luytre_collector/detect/leaves.py",),
     "sigma": ("luytre_collector/detect/sigmatree.py",),
     "hyperscan": ("luytre_collector/detect/stream.py",),

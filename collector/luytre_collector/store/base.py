@@ -14,7 +14,24 @@ class StoreError(LuytreError):
 
 
 class StoreUnavailableError(StoreError):
-    """The store cannot be reached, is full, or is read-only for now: try again later; nothing was inserted."""
+    """The store cannot be reached, is full, or is read-only for now: try again later, with the same token.
+
+    Usually nothing was inserted; where the answer was lost, the token tells. `cause` is one of few words, by which
+    retries are counted: `unreachable`, `timeout`, or ClickHouse's name of the error in small letters.
+    """
+
+    def __init__(self, message: str, cause: str = "unreachable") -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class OldServerError(StoreUnavailableError, UserError):
+    """The server is too old: at the start the operator's mistake, later a reason to wait for a better host."""
+
+    exit_code = UserError.exit_code
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "old_version")
 
 
 class QueryRefusedError(StoreError, UserError):
@@ -31,6 +48,9 @@ class Store(Protocol):
 
     def migrate(self) -> Sequence[str]:
         """Bring the schema to today's; returns what was done, one line each; a second call returns nothing."""
+
+    def command(self, statement: str) -> None:
+        """Run a statement of ours that returns nothing, with all rights."""
 
     def insert(self, table: str, rows: pa.Table, token: str) -> None:
         """Insert rows (the table's stored columns, in order, canonical Arrow types) whole, or raise and insert none.

@@ -9,6 +9,7 @@ from typing import Literal
 
 from luytre_common import settings
 from luytre_common.settings import setting
+from luytre_common.telemetry import Counters
 
 from luytre_collector.store import embedded, readonly, server_config
 from luytre_collector.store.base import Store
@@ -37,19 +38,19 @@ def load(path: Path) -> Config:
     return settings.build(_Part, {name: part for name, part in tables.items() if name == "store"}, path).store
 
 
-def _server(config: Config) -> Store:
+def _server(config: Config, counters: Counters) -> Store:
     from luytre_collector.store.server import ServerStore  # its driver is slow to import, and rarely needed
 
-    return ServerStore(config.server, config.people)
+    return ServerStore(config.server, config.people, counters)
 
 
 #: Every store, by the name that `engine` gives.
-STORES: Mapping[str, Callable[[Config], Store]] = {
-    "embedded": lambda config: embedded.EmbeddedStore(config.embedded, config.people),
+STORES: Mapping[str, Callable[[Config, Counters], Store]] = {
+    "embedded": lambda config, _: embedded.EmbeddedStore(config.embedded, config.people),
     "server": _server,
 }
 
 
-def make_store(config: Config) -> Store:
-    """The store, not yet open."""
-    return STORES[config.engine](config)
+def make_store(config: Config, counters: Counters | None = None) -> Store:
+    """The store, not yet open. What it counts nobody reads, unless `counters` are given."""
+    return STORES[config.engine](config, counters or Counters("store"))

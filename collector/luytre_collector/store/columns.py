@@ -1,7 +1,6 @@
-"""Arrow to the columns that clickhouse-driver writes, and the columns that it reads to Arrow. Pure.
+"""The columns that clickhouse-driver reads, to Arrow. Pure. The way in is `native.encode`.
 
-No loop over rows is written in Python on the way in: integers and times go through a buffer's `tolist`, names through
-their dictionary. On the way out the driver makes times through floating point: they are exact until the year 2242.
+The driver makes times through floating point: they are exact until the year 2242.
 """
 
 from __future__ import annotations
@@ -11,38 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
-from luytre_common.schema import Kind, Table
-
-_FORMATS = {Kind.U8: "B", Kind.U16: "H", Kind.U32: "I", Kind.U64: "Q", Kind.I32: "i", Kind.TIME: "q"}
-
-
-def to_driver(table: Table, rows: pa.Table) -> list[list[Any]]:
-    """The stored columns of prepared rows (`rows.prepare`): int for numbers and times, bytes for addresses, str."""
-    columns = []
-    for column in table.stored_columns:
-        chunks = rows.column(column.name).chunks
-        values: list[Any] = []
-        for chunk in chunks:
-            values += _values(column.kind, chunk)
-        columns.append(values)
-    return columns
-
-
-def _values(kind: Kind, array: Any) -> list[Any]:
-    if kind in _FORMATS:
-        return _numbers(array, _FORMATS[kind])
-    if kind is Kind.NAME:
-        words = array.dictionary.to_pylist()
-        return list(map(words.__getitem__, _numbers(array.indices, "i")))
-    return list(array.to_pylist())
-
-
-def _numbers(array: Any, form: str) -> list[Any]:
-    data = array.buffers()[1]
-    if data is None:
-        return []
-    view = memoryview(data).cast("B").cast(form)  # type: ignore[call-overload]  # a format known only at run time
-    return list(view[array.offset : array.offset + len(array)].tolist())
 
 
 def to_arrow(

@@ -27,7 +27,7 @@ from luytre_common.settings import at_least, setting
 
 from luytre_collector.store import migrate, readonly, sql
 from luytre_collector.store.base import StoreError, StoreUnavailableError
-from luytre_collector.store.errors import query_error, store_error
+from luytre_collector.store.errors import insert_error, query_error, store_error
 from luytre_collector.store.lock import FolderLock, is_locked
 from luytre_collector.store.pool import Pool
 from luytre_collector.store.rows import prepare, table_named
@@ -86,7 +86,7 @@ class EmbeddedStore:
             try:
                 connection.query(statement, "Null")
             except RuntimeError as error:
-                raise store_error(str(error), table) from None
+                raise insert_error(str(error), table) from None
 
     def query(self, sql_text: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """See `Store.query`."""

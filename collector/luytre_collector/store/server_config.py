@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from luytre_common.settings import at_least, host_port, setting
+
+#: The oldest version whose SQL the tables and queries are written for; `Config` says it too.
+OLDEST = (24, 3)
 
 
 def _hosts(value: list[str]) -> str | None:
@@ -26,6 +30,23 @@ class Config:
     authority: Path | None = setting(None, "PEM file of the authority that signed the servers' certificates")
     certificate: Path | None = setting(None, "PEM file of this collector's certificate, if the servers ask for one")
     key: Path | None = setting(None, "PEM file of its private key")
-    compression: Literal["none", "lz4", "zstd"] = setting("none", "on the network; lz4 and zstd need extra packages")
+    compression: Literal["none", "lz4", "zstd"] = setting("none", "on the network; lz4 and zstd need luytre-collector[compression]")
     connect_timeout_s: int = setting(10, "for one host, seconds", at_least(1))
     timeout_s: int = setting(300, "for one answer, seconds", at_least(1))
+    insert_quorum: int = setting(
+        0, "replicas that hold an insert before it is acknowledged; 0: the one that took it", at_least(0)
+    )
+
+    @property
+    def insert_settings(self) -> Mapping[str, int]:
+        """What inserts ask for besides `sql.INSERT_SETTINGS`: an answer only when every shard has stored its rows.
+
+        One insert after the other with a quorum, because only then can a query ask for everything acknowledged.
+        """
+        quorum = {"insert_quorum": self.insert_quorum, "insert_quorum_parallel": 0} if self.insert_quorum else {}
+        return {"insert_distributed_sync": 1, **quorum}
+
+    @property
+    def sequence_settings(self) -> Mapping[str, int]:
+        """What the question for the last sequence asks for: with a quorum, no replica that lags may answer it."""
+        return {"select_sequential_consistency": 1} if self.insert_quorum else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -69,8 +70,9 @@ class Engine:
         """A connection with these settings; EngineError for a database or an important setting that is not there."""
         connection = chdb.connect(self._target)
         try:
-            with _faults():
-                connection.query(f"USE `{database}`")
+            if database != "default":  # where every connection begins; USE would ask for a right to see it
+                with _faults():
+                    connection.query(f"USE `{database}`")
             session = Session(connection)
             given = dict(settings or {})
             last = given.pop("readonly", None)  # after it nothing can be set
@@ -115,11 +117,12 @@ class Session:
         return self._describe(f"DESCRIBE (SELECT {insert.columns} FROM {insert.table})", None)
 
     def insert(self, insert: Insert, blocks: Sequence[Block]) -> None:
-        """All blocks, or none."""
-        with _faults(), self._connection.send_insert(insert.statement, "Native") as sending:
+        """All blocks, or none. Through a file, because `send_insert` of chDB 4.4 keeps some errors to itself."""
+        with _faults(), tempfile.NamedTemporaryFile(prefix="bridge-", suffix=".native") as file:
             for block in blocks:
-                sending.append(block.native)
-            sending.finish()
+                file.write(block.native)
+            file.flush()
+            self._connection.query(f"{insert.statement} FROM INFILE {_literal(file.name)} FORMAT Native")
 
     def temporary(self, name: str, block: Block) -> None:
         """External data of a query, as a temporary table."""

@@ -187,11 +187,12 @@ def test_a_crash_between_outbox_and_table_loses_the_alert_in_neither(bench: Benc
 
 
 def test_a_store_that_is_away_is_asked_until_it_is_back(bench: Bench) -> None:
-    faults = iter([StoreUnavailableError("away"), OSError(28, "No space left"), MemoryError()])
+    faults = iter([StoreUnavailableError("busy", "too_many_parts"), OSError(28, "No space left"), MemoryError()])
     bench.store.fault = lambda _table, _rows: next(faults, None)
     assert bench.pipeline.process([bench.batch()]) == [Stored()]
     assert bench.count() == (5, 5)
-    assert bench.counters.get("store_retries") == 3
+    assert bench.counters.get("store_retries", "too_many_parts") == 1
+    assert bench.counters.get("store_retries", "this_machine") == 2
 
 
 def test_giving_up_forgets_what_was_not_stored(bench: Bench) -> None:

@@ -1,39 +1,25 @@
-"""Arrow to the driver and back, through the driver's own encoder and the real engine's Native format.
-
-The bytes that clickhouse-driver would send are given to the engine, and the engine's answer, in the same format, is
-read by the driver: a server is not needed to know that the conversions are right.
-"""
+"""The engine's answers, in its Native format and read by the driver, to Arrow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import chdb
 import pyarrow as pa
 import pytest
-from clickhouse_driver.block import ColumnOrientedBlock
 from clickhouse_driver.bufferedreader import BufferedSocketReader
-from clickhouse_driver.bufferedwriter import BufferedSocketWriter
 from clickhouse_driver.context import Context
-from clickhouse_driver.streams.native import BlockInputStream, BlockOutputStream
-from luytre_collector.store import ddl, sql
-from luytre_collector.store.columns import to_arrow, to_driver
-from luytre_collector.store.rows import prepare
-from luytre_common.schema import TABLES, Table
-
-from tests.contract.rows import make
+from clickhouse_driver.streams.native import BlockInputStream
+from luytre_collector.store.columns import to_arrow
 
 
 class Wire:
-    """What the driver takes for a socket: bytes in, bytes out."""
+    """What the driver takes for a socket."""
 
-    def __init__(self, data: bytes = b"") -> None:
+    def __init__(self, data: bytes) -> None:
         self.data = data
-
-    def sendall(self, data: bytes) -> None:
-        self.data += bytes(data)
 
     def recv_into(self, buffer: Any) -> int:
         taken = self.data[: len(buffer)]
@@ -51,13 +37,6 @@ def context() -> Context:
     return one
 
 
-def encode(table: Table, columns: Sequence[Any]) -> bytes:
-    types = [(column.name, column.kind.clickhouse) for column in table.stored_columns]
-    wire = Wire()
-    BlockOutputStream(BufferedSocketWriter(wire, 1 << 16), context()).write(ColumnOrientedBlock(types, list(columns)))
-    return wire.data
-
-
 def decode(data: bytes) -> tuple[list[tuple[str, str]], list[Any]]:
     wire = Wire(data)
     reader = BufferedSocketReader(wire, len(data) + 1)
@@ -72,34 +51,6 @@ def engine() -> Iterator[Any]:
     connection.query("SET session_timezone = 'UTC', max_block_size = 1000000")
     yield connection
     connection.close()
-
-
-@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_what_the_driver_sends_is_what_was_meant(engine: Any, table: Table) -> None:
-    rows = prepare(table, make(table))
-    engine.query("CREATE DATABASE IF NOT EXISTS wire")
-    engine.query("USE wire")
-    engine.query(f"DROP TABLE IF EXISTS {table.name}")
-    engine.query(ddl.create_table(table))
-    names = sql.column_list(table)
-    with engine.send_insert(f"INSERT INTO {table.name} ({names})", "Native") as insert:
-        insert.append(encode(table, to_driver(table, rows)))
-        assert insert.finish().rows_written == rows.num_rows
-    answer = engine.query(f"SELECT {names} FROM {table.name} ORDER BY sequence", "Native").bytes()
-    types, columns = decode(bytes(answer))
-    engine.query("DROP DATABASE wire")
-    back = to_arrow(types, columns)
-    assert back.schema.types == rows.schema.types
-    assert back.to_pylist() == rows.to_pylist()
-
-
-def test_slices_begin_where_they_begin() -> None:
-    table = TABLES["flows"]
-    rows = make(table, 50)
-    whole = to_driver(table, prepare(table, rows))
-    part = to_driver(table, prepare(table, rows.slice(13, 9)))
-    assert part == [column[13:22] for column in whole]
-    assert to_driver(table, rows.slice(0, 0)) == [[] for _ in table.stored_columns]
 
 
 @pytest.mark.parametrize(
