@@ -40,9 +40,9 @@ def test_help_has_examples_of_every_group(capsys: pytest.CaptureFixture[str]) ->
         parser().parse_args(["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    for word in ("run", "check", "dump", "migrate", "query", "rules", "pki", "completion", "examples:", "exit codes"):
+    for word in ("run", "check", "dump", "migrate", "query", "rules", "plan", "pki", "completion", "examples:", "exit codes"):
         assert word in text
-    assert len(COMMANDS) == 5
+    assert len(COMMANDS) == 6
 
 
 @pytest.mark.parametrize(
