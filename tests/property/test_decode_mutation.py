@@ -8,9 +8,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from luytre_collector.columns import schema_of
-from luytre_collector.ingest.admit import MAX_BODY_BYTES, Refused
+from luytre_collector.ingest.admit import Refused
 from luytre_collector.ingest.decode import decode
 from luytre_common.schema import TABLES
+from luytre_common.wire.limits import MAX_BODY_BYTES
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
 from tests.support.batches import admitted, ipc, message, rows

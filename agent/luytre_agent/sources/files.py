@@ -26,6 +26,7 @@ from typing import Literal
 from luytre_common.errors import Unavailable
 from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Counters, RateLimited, Sample
+from luytre_common.wire.limits import MAX_ROWS
 
 from luytre_agent.sources.base import SealedBatch, Source
 from luytre_agent.sources.rows import Rows
@@ -69,7 +70,7 @@ class Config:
     max_files: int = setting(20_000, "files whose state is remembered", at_least(1), at_most(10_000_000))
     max_directories: int = setting(8_192, "directories watched", at_least(1), at_most(1_000_000))
     fold_seconds: float = setting(1.0, "writes to a file within so long are one row", at_least(0), at_most(60))
-    batch_rows: int = setting(1_000, "rows of a batch at most", at_least(1), at_most(1_000_000))
+    batch_rows: int = setting(1_000, "rows of a batch at most", at_least(1), at_most(MAX_ROWS))
     batch_seconds: float = setting(1.0, "age of a batch at most", at_least(0.05), at_most(3600))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from luytre_common.errors import Unavailable
 from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Counters, RateLimited, Sample
+from luytre_common.wire.limits import MAX_ROWS
 
 from luytre_agent.sources.base import SealedBatch, Source
 from luytre_agent.sources.host import accounts, bpf, clocks, packages, ports, system, units
@@ -72,7 +73,7 @@ class Config:
     sysctls: list[str] = setting(_SYSCTLS, "names of the kernel settings that are watched")
     step_seconds: float = setting(1.0, "the clock was set if it jumps by so much", at_least(0.01))
     max_things: int = setting(20_000, "things of each kind that are kept", at_least(16))
-    batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(1_000_000))
+    batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(MAX_ROWS))
     batch_seconds: float = setting(1.0, "age of a batch at most", at_least(0.05), at_most(3600))
 
 

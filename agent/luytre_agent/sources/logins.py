@@ -13,6 +13,7 @@ from typing import Any, Literal
 from luytre_common.errors import Unavailable
 from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Counters, Sample
+from luytre_common.wire.limits import MAX_ROWS
 
 from luytre_agent.sources.base import SealedBatch, Source
 from luytre_agent.sources.logs import utmp
@@ -47,7 +48,7 @@ class Config:
     linger_seconds: float = setting(
         30.0, "a file that was renamed is read on for so long", at_least(0), at_most(86_400)
     )
-    batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(1_000_000))
+    batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(MAX_ROWS))
     batch_seconds: float = setting(1.0, "age of a batch at most", at_least(0.05), at_most(3600))
 
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from luytre_common.errors import Unavailable
 from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Counters, Sample
+from luytre_common.wire.limits import MAX_ROWS
 
 from luytre_agent.sources.base import SealedBatch, Source
 from luytre_agent.sources.host import name_files, nftables, rtnetlink
@@ -57,7 +58,7 @@ class Config:
     file_seconds: float = setting(5.0, "look at resolv.conf, nsswitch.conf and hosts this often", at_least(0.1))
     receive_bytes: int = setting(1 << 20, "what the kernel keeps for us, bytes", at_least(4096), at_most(1 << 30))
     max_things: int = setting(20_000, "routes, neighbours, ... of each kind that are kept", at_least(16))
-    batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(1_000_000))
+    batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(MAX_ROWS))
     batch_seconds: float = setting(0.5, "age of a batch at most", at_least(0.05), at_most(3600))
 
 

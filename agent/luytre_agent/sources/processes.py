@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal
 
 from luytre_common.settings import at_least, at_most, power_of_two, setting
+from luytre_common.wire.limits import MAX_ROWS
 
 from luytre_agent import _core
 from luytre_agent.sources.base import Source
@@ -30,7 +31,7 @@ class Config:
     seed: bool = setting(True, "whether processes that are older than the agent make rows (event_action seed)")
     forks: bool = setting(False, "whether a fork makes a row too")
     hashes: bool = setting(True, "whether executables are read for their SHA-256, once per version")
-    batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(1_000_000))
+    batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(MAX_ROWS))
     batch_seconds: float = setting(0.5, "age of a batch at most", at_least(0.05), at_most(3600))
 
 

@@ -11,6 +11,7 @@ from typing import cast
 from luytre_common.errors import Unavailable
 from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Sample
+from luytre_common.wire.limits import MAX_ROWS
 
 from luytre_agent import _core
 from luytre_agent.sources.base import SealedBatch, Source
@@ -27,7 +28,7 @@ class Config:
     inactive_timeout_seconds: float = setting(60.0, "a silent flow ends after so long", at_least(1))
     active_timeout_seconds: float = setting(300.0, "a long flow gives a row this often", at_least(1))
     max_flows: int = setting(1_048_576, "flows kept at a time; then the oldest is cut", at_least(64))
-    batch_rows: int = setting(10_000, "rows of a batch at most", at_least(1), at_most(1_000_000))
+    batch_rows: int = setting(10_000, "rows of a batch at most", at_least(1), at_most(MAX_ROWS))
 
 
 class Replay:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal
 
 from luytre_common.settings import at_least, at_most, power_of_two, setting
+from luytre_common.wire.limits import MAX_ROWS
 
 from luytre_agent import _core
 from luytre_agent.sources.base import Source
@@ -29,7 +30,7 @@ class Config:
     ring_bytes: int = setting(
         1 << 20, "what the kernel keeps for us, bytes, a power of two", at_least(4096), at_most(1 << 30), power_of_two
     )
-    batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(1_000_000))
+    batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(MAX_ROWS))
     batch_seconds: float = setting(0.5, "age of a batch at most", at_least(0.05), at_most(3600))
 
 

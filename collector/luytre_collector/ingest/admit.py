@@ -11,10 +11,9 @@ import zlib
 from dataclasses import dataclass
 
 from luytre_common.schema import WIRE_TABLES, Table
+from luytre_common.wire.limits import MAX_BODY_BYTES, MAX_ROWS
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
-MAX_ROWS = 1_000_000
-MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_SEQUENCE = 2**63  # what a signed 64-bit integer can number
 MAX_TIME_US = 7_258_118_400_000_000  # 2200-01-01, well inside ClickHouse's DateTime64
 

@@ -17,6 +17,7 @@ import pytest
 import zstandard
 from luytre_agent._core import FileReplay, LiveCapture, Sealed, TableBuilder, read_only_count, to_json_lines
 from luytre_common.schema import WIRE_TABLES, Kind, Maker, Table
+from luytre_common.wire.limits import MAX_ROWS
 
 CAPTURES = Path(__file__).parents[2] / "golden" / "capture"
 
@@ -302,3 +303,12 @@ def test_options_of_a_live_capture_are_checked_first() -> None:
         LiveCapture("lo", batch_seconds=0.0)
     with pytest.raises(ValueError, match="snap length"):
         LiveCapture("lo", snap_length=1)
+
+
+def test_a_batch_takes_as_many_rows_as_the_wire() -> None:
+    builder = TableBuilder("agent_health")
+    for _ in range(MAX_ROWS):
+        builder.append({})
+    with pytest.raises(ValueError, match="the builder is full"):
+        builder.append({})
+    assert builder.rows == MAX_ROWS

@@ -1,7 +1,8 @@
 """Envelopes: every fault has its code and a message that names it."""
 
 import pytest
-from luytre_collector.ingest.admit import MAX_BODY_BYTES, Admitted, Refused, admit
+from luytre_collector.ingest.admit import Admitted, Refused, admit
+from luytre_common.wire.limits import MAX_BODY_BYTES, MAX_ROWS
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
 from tests.support.batches import BOOT, NOW_US, SENDER, message
@@ -21,7 +22,7 @@ FAULTS = {
     "boot_id": (pb.REFUSAL_CODE_BAD_ENVELOPE, {"boot_id": BOOT.upper()}),
     "stream": (pb.REFUSAL_CODE_BAD_ENVELOPE, {"stream": "a b"}),
     "row_count": (pb.REFUSAL_CODE_BAD_ENVELOPE, {"row_count": 0}),
-    "row_count 1000001": (pb.REFUSAL_CODE_BAD_ENVELOPE, {"row_count": 1_000_001}),
+    "row_count 200001": (pb.REFUSAL_CODE_BAD_ENVELOPE, {"row_count": MAX_ROWS + 1}),
     "first_sequence": (pb.REFUSAL_CODE_BAD_ENVELOPE, {"first_sequence": 2**64 - 1}),
     "agent_time_us": (pb.REFUSAL_CODE_BAD_ENVELOPE, {"agent_time_us": -1}),
     "compression": (pb.REFUSAL_CODE_BAD_ENVELOPE, {"compression": pb.COMPRESSION_UNSPECIFIED}),
