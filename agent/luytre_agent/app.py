@@ -21,7 +21,7 @@ from luytre_common.lifecycle import Lifecycle
 from luytre_common.telemetry import Sample
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
-from luytre_agent import __version__, uplink
+from luytre_agent import __version__, memory, uplink
 from luytre_agent.batch import SealedBatch
 from luytre_agent.config import Config
 from luytre_agent.health import Health
@@ -33,6 +33,9 @@ from luytre_agent.uplink.backoff import Backoff
 from luytre_agent.worker import Worker
 
 _log = logging.getLogger("luytre.agent")
+
+#: Memory that bursts have left is given back this often.
+_TRIM_S = 20.0
 
 _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -128,6 +131,7 @@ class Agent:
         self._lifecycle.start("uplink", self.uplink.start, self._hang_up)
         self._lifecycle.start("health", self.health.start, self.health.stop)
         self._lifecycle.start("sources", partial(self.supervisor.start, ended), self.supervisor.stop)
+        memory.started()
         _log.info("running: %d sources, spool %s", len(self.supervisor.workers()), self.config.spool.directory)
 
     def run(self, stop: threading.Event, seconds: float | None = None) -> None:
@@ -135,7 +139,10 @@ class Agent:
         too."""
         self.start(stop.set)
         try:
-            stop.wait(seconds)
+            left = float("inf") if seconds is None else seconds
+            while left > 0 and not stop.wait(min(left, _TRIM_S)):
+                left -= _TRIM_S
+                memory.trim()
             self.finished_workers = self.supervisor.workers()
         finally:
             self.stop()

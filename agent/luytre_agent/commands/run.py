@@ -12,6 +12,7 @@ from luytre_common.telemetry import configure_logging
 from luytre_agent import config
 from luytre_agent.app import Agent
 from luytre_agent.commands.options import add_command, add_config, seconds
+from luytre_agent.memory import be_frugal
 
 
 def add(commands: Any) -> None:
@@ -29,6 +30,7 @@ def add(commands: Any) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
+    be_frugal()
     loaded = config.load(arguments.config)
     configure_logging(loaded.agent.log_level, loaded.agent.log_format)
     with stop_on_signals() as stop:
