@@ -33,6 +33,7 @@ from luytre_collector.ingest.session import Outcome
 from luytre_collector.notify.outbox import Outbox
 from luytre_collector.periodic import Periodic, ScheduledRules
 from luytre_collector.pipeline import AlertRaiser, Pipeline, Postponed, Stored, Verdict
+from luytre_collector.rollups import Rollups
 from luytre_collector.store.choose import make_store
 from luytre_collector.worker import Worker
 
@@ -47,6 +48,7 @@ PARTS = (
     "query_rules",
     "outbox",
     "query",
+    "rollups",
     "periodic",
 )
 
@@ -99,6 +101,12 @@ async def run(config: Config, ready_file: Path | None = None, clock: Callable[[]
         looking = Periodic("rules", config.detect.correlations.interval_s, rounds, counters["periodic"])
         closing.callback(looking.close)
         looking.start()
+
+        if config.rollups.enabled:
+            rollups = Rollups(store, config.rollups, clock, worker.oldest_us, counters["rollups"])
+            summing = Periodic("rollups", config.rollups.interval_s, rollups.run, counters["periodic"])
+            closing.callback(summing.close)
+            summing.start()
 
         worker.start(pipeline.process)
         closing.push_async_callback(asyncio.to_thread, worker.close)
