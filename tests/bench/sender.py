@@ -17,8 +17,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 from luytre_agent import uplink
-from luytre_agent.uplink.channel import open_channel
 from luytre_common import tls
 from luytre_common.wire.v1 import ingest_pb2 as pb
 from luytre_common.wire.v1 import service
@@ -96,7 +96,7 @@ def main(collector: str, certificates: Path, name: str, file: Path, rounds: int,
     sender = Sender(supply.read(file), rounds, rows_per_second)
     hello = pb.Hello(protocol=uplink.PROTOCOL, agent_version="bench", host_name=name, boot_id=supply.BOOT)
     begin = time.monotonic()
-    with open_channel(uplink.Config(collector=collector), identity) as channel:
+    with grpc.secure_channel(collector, tls.channel_credentials(identity), options=service.OPTIONS) as channel:
         call = service.deliver(channel, sender.requests(hello))
         for answer in call:
             if sender.hear(answer):
