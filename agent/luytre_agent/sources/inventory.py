@@ -23,8 +23,8 @@ from luytre_agent.sources.state import StateFile
 
 _log = logging.getLogger("luytre.sources")
 
-#: Facts in which people write passwords.
-_COMMAND_LINES = ("ExecStart", "command_line")
+#: Facts in which people write passwords: commands, what is mounted and how, kernel settings that name a program.
+_FREE_TEXT = ("ExecStart", "command_line", "source", "options", "value")
 
 _SYSCTLS = [
     "kernel.core_pattern",
@@ -269,8 +269,8 @@ class Inventory:
 
 
 def _redacted(facts: Facts) -> Facts:
-    """Without secrets in command lines, before anything is kept or told."""
-    return {key: redacted(value) if key in _COMMAND_LINES else value for key, value in facts.items()}
+    """Without secrets, before anything is kept or told."""
+    return {key: redacted(value) if key in _FREE_TEXT else value for key, value in facts.items()}
 
 
 def _package_source(facts: Facts) -> str:

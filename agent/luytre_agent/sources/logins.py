@@ -20,6 +20,7 @@ from luytre_agent.sources.logs import utmp
 from luytre_agent.sources.logs.journal import Journal
 from luytre_agent.sources.logs.parse import parse
 from luytre_agent.sources.logs.split import Lines, Records
+from luytre_agent.sources.logs.sudo import CONTINUED, Continued
 from luytre_agent.sources.logs.syslog import Entry, clean, header
 from luytre_agent.sources.logs.tail import Tail
 from luytre_agent.sources.rows import Rows, redacted
@@ -69,6 +70,7 @@ class Logins:
         self._polled = False
         self._shape = utmp.layout()
         self._safe: dict[str, Any] | None = None
+        self._sudo = Continued(redacted)
         #: What is read now, and what is not and why: for `check`.
         self.rung = ""
         self.refused: list[tuple[str, str]] = []
@@ -187,15 +189,17 @@ class Logins:
 
     def _add(self, entry: Entry, source: str) -> None:
         row = parse(entry.program, entry.message)
+        message = self._sudo.clean(entry.pid, entry.message) if entry.program == "sudo" else redacted(entry.message)
         row |= {
             "event_time": max(0, entry.time),
             "event_source": source,
             "process_name": entry.program,
             "process_pid": entry.pid,
-            "message": redacted(entry.message),
+            "message": message,
         }
         if command := row.get("process_command_line"):
-            row["process_command_line"] = redacted(command)
+            continued = message.partition(CONTINUED)[2]
+            row["process_command_line"] = continued or redacted(command)
         self._rows.add(row)
 
     def _place(self) -> dict[str, Any]:

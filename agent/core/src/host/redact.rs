@@ -27,9 +27,9 @@ const DEPTH: usize = 3;
 const PATTERNS: [&str; 9] = [
     // Private keys, also cut ones.
     r"(?s)()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
-    // NAME=VALUE, as in env(1), connection strings and query strings. The name ends with the word.
-    r#"(?i)((?-u:\b)(?:[a-z0-9]+[_.-])*[a-z0-9]*(?:password|passwd|passphrase|passcode|secret|token|api_?key|access_?key|secret_?key|auth_?key|credentials?|mysql_pwd|account_?key|shared_?key)=)(?:"[^"]*"|'[^']*'|[^\s&;|,"'<>)]+)"#,
-    r#"((?-u:\b)(?:[A-Z0-9]+_)*KEY=|[?&](?:key|sig|pwd|pass)=|;\s*[Pp][Ww][Dd]=)(?:"[^"]*"|'[^']*'|[^\s&;|,"'<>)]+)"#,
+    // NAME=VALUE, as in env(1), connection strings and query strings. The name ends with the word; a quote may be cut off.
+    r#"(?i)((?-u:\b)(?:[a-z0-9]+[_.-])*[a-z0-9]*(?:password|passwd|passphrase|passcode|secret|token|api_?key|access_?key|secret_?key|auth_?key|credentials?|mysql_pwd|account_?key|shared_?key)=)(?:"[^"]*(?:"|\z)|'[^']*(?:'|\z)|[^\s&;|,"'<>)]+)"#,
+    r#"((?-u:\b)(?:[A-Z0-9]+_)*KEY=|[?&](?:key|sig|pwd|pass)=|[^\s;];\s*[Pp][Ww][Dd]=)(?:"[^"]*(?:"|\z)|'[^']*(?:'|\z)|[^\s&;|,"'<>)]+)"#,
     // "name": "value"
     r#"(?i)(["'](?:[a-z0-9]+[_-])*[a-z0-9]*(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)["']\s*:\s*["'])[^"']+"#,
     // scheme://user:password@; greedy to the last @, since passwords are not always escaped
@@ -127,9 +127,16 @@ impl Redactor {
 
     /// What a process was started with; true if something was replaced.
     pub fn image(&self, image: &mut Image) -> bool {
-        let found = self.arguments(&mut image.arguments);
+        let mut found = self.arguments(&mut image.arguments);
         if found {
             image.command_line = image.arguments.join(" ");
+        }
+        // Paths are not looked at word by word, but may hold what has the form of a secret.
+        for path in [&mut image.executable, &mut image.script, &mut image.working_directory] {
+            if let Cow::Owned(clean) = self.text(path) {
+                *path = clean;
+                found = true;
+            }
         }
         found
     }
