@@ -23,10 +23,16 @@ def test_what_is_continued_is_known_by_what_was_before(first: str, rest: str, wa
     assert lines.clean(7, f"lan : (command continued) {rest}") == f"lan : (command continued) {wanted}"
 
 
-def test_what_cannot_be_told_apart_is_left_out() -> None:
+def test_a_value_goes_on() -> None:
     lines = Continued(_core.redact)
     assert "two" not in lines.clean(7, FIRST + "env TOKEN='two")
-    assert lines.clean(7, "lan : (command continued) hunter2' x") == "lan : (command continued) [redacted]"
+    assert lines.clean(7, "lan : (command continued) hunter2' x") == "lan : (command continued) x"
+
+
+def test_what_cannot_be_told_apart_is_left_out() -> None:
+    lines = Continued(_core.redact)
+    lines.clean(7, FIRST + "curl -H Authorization: Digest")
+    assert lines.clean(7, "lan : (command continued) hunter2 x") == "lan : (command continued) [redacted]"
 
 
 def test_a_third_line_still_knows_the_first() -> None:
