@@ -8,17 +8,14 @@ import secrets
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
-import zstandard
-from luytre_agent.spool import segment
-from luytre_common.wire.v1 import ingest_pb2 as pb
 
 from deploy.demo.services import Service, Site
 from tests.integration.conftest import Start, free_port
+from tests.support.spooled import bodies
 
 pytestmark = pytest.mark.root
 
@@ -130,12 +127,7 @@ root = {json.dumps(str(self.root))}
 
     def bodies(self) -> dict[str, bytes]:
         """By table, what the batches of the spool hold."""
-        found: dict[str, bytes] = defaultdict(bytes)
-        for path in sorted((self.site.folder / "spool-edge").glob("*.seg")):
-            for record in segment.scan(path.read_bytes()).records:
-                body = zstandard.ZstdDecompressor().decompressobj().decompress(pb.Batch.FromString(record.batch).body)
-                found[record.table] += body
-        return found
+        return bodies(self.site.folder / "spool-edge")
 
 
 def test_planted_secrets_are_nowhere_in_the_spool(site: Site, ours: Start) -> None:
