@@ -200,7 +200,8 @@ class Uplink:
             while isinstance(message := await call.read(), pb.CollectorMessage):
                 self._receive(session, message)
         except grpc.RpcError as error:
-            return explain(error.code(), error.details() or "", self.config.collector, self._tls)
+            said = error.details() or ""
+            return explain(error.code(), said, self.config.collector, self._tls, session.welcomed)
         return Fault("ended", f"collector {self.config.collector} ended the stream")
 
     async def _mind(self, session: Session) -> Fault:

@@ -20,8 +20,20 @@ class Fault:
         return f"{self.reason}; {self.remedy}" if self.remedy else self.reason
 
 
-def explain(code: grpc.StatusCode, details: str, collector: str, config: tls.Config) -> Fault:
-    """The status of a stream that ended, as a fault. gRPC tells causes apart only in the words of `details`."""
+_WAITS = "batches wait in the spool until it is back"
+
+#: What a collector says when it ends a stream that was good.
+_SAID = {
+    "superseded": "two agents with one certificate take turns: issue one to each, unless this was `luytre-agent check`",
+    "the collector is stopping": _WAITS,
+}
+
+
+def explain(code: grpc.StatusCode, details: str, collector: str, config: tls.Config, welcomed: bool = False) -> Fault:
+    """The status of a stream that ended, as a fault. gRPC tells causes apart only in the words of `details`.
+
+    welcomed: whether the collector had taken us, so that there is nothing wrong with certificates and addresses.
+    """
     if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
         return Fault(
             "identity",
@@ -36,6 +48,11 @@ def explain(code: grpc.StatusCode, details: str, collector: str, config: tls.Con
         return Fault("busy", f"collector {collector} has too much to do: {details}")
     if code is not grpc.StatusCode.UNAVAILABLE:
         return Fault("broken", f"collector {collector} ended the stream: {code.name.lower()}: {details}")
+    for said, remedy in _SAID.items():
+        if details.startswith(said):
+            return Fault(said.split()[-1], f"collector {collector} ended the stream: {details}", remedy)
+    if welcomed:
+        return Fault("lost", f"connection to collector {collector} was lost: {_last(details)}", _WAITS)
     if "certificate has expired" in details or "certificate is not yet valid" in details:
         return Fault(
             "authority", f"certificate of collector {collector} is out of date", "renew it, and compare both clocks"

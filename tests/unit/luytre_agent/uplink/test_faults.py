@@ -26,6 +26,8 @@ SEEN = [
      "unreachable", "cannot be reached: Connection refused"),
     ("UNAVAILABLE", RESOLVER, "name", "the name is not known"),
     ("UNAVAILABLE", "", "unreachable", "no answer"),
+    ("UNAVAILABLE", "superseded by a newer stream of this agent", "superseded", "two agents with one certificate"),
+    ("UNAVAILABLE", "the collector is stopping", "stopping", "batches wait in the spool"),
     ("UNAUTHENTICATED", "no client certificate", "identity", "no client certificate"),
     ("PERMISSION_DENIED", "", "identity", "permission_denied"),
     ("FAILED_PRECONDITION", "protocol 9", "protocol", "protocol 9"),
@@ -43,3 +45,12 @@ def test_what_grpc_says_is_put_in_words(code: str, details: str, kind: str, word
     assert words in str(fault)
     assert "collector:7071" in fault.reason
     assert "\n" not in str(fault)
+
+
+@pytest.mark.parametrize("details", ["Socket closed", "recvmsg:Connection reset by peer", ""])
+def test_a_stream_that_was_good_is_no_question_of_certificates_or_addresses(details: str) -> None:
+    fault = explain(grpc.StatusCode.UNAVAILABLE, details, "collector:7071", CONFIG, welcomed=True)
+    assert fault.kind == "lost"
+    assert fault.remedy == "batches wait in the spool until it is back"
+    refused = explain(grpc.StatusCode.UNAUTHENTICATED, "revoked", "collector:7071", CONFIG, welcomed=True)
+    assert refused.kind == "identity"
