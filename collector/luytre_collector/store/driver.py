@@ -14,7 +14,7 @@ import logging
 import re
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class RowClient(Client):  # type: ignore[misc]  # the driver has no types
         write_binary_str("", connection.fout)
         stream = connection.block_out
         ColumnOrientedBlock().info.write(stream.fout)
-        for piece in native.encode(sample_block.columns_with_types, rows, with_flags):
+        for piece in self.blocks(sample_block.columns_with_types, rows, with_flags):
             for start in range(0, len(piece), _FRAME):
                 stream.fout.write(piece[start : start + _FRAME])
                 stream.finalize()
@@ -64,6 +64,10 @@ class RowClient(Client):  # type: ignore[misc]  # the driver has no types
         connection.send_data(ColumnOrientedBlock())  # the end
         self.receive_profile_events()
         return int(rows.num_rows)
+
+    def blocks(self, columns: Sequence[tuple[str, str]], rows: pa.Table, with_flags: bool) -> Iterator[bytes]:
+        """The bytes of the block; see `native.encode`."""
+        return native.encode(columns, rows, with_flags)
 
 
 class Connector:
