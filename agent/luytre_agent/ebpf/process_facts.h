@@ -38,9 +38,22 @@ static __always_inline __u64 capabilities_of(const struct cred *cred)
 	return effective;
 }
 
+/* The cgroup of the memory controller: where version 1 is mounted, that of containers. */
+static __always_inline struct cgroup_subsys_state *memory_state(struct css_set *set)
+{
+	struct cgroup_subsys_state *state = 0;
+
+	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id)) {
+		__u64 at = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id) * sizeof(void *);
+		bpf_probe_read_kernel(&state, sizeof(state), (void *)&set->subsys + at);
+	}
+	return state;
+}
+
 /* Where it runs: what a fork has from its parent. */
 static __always_inline void place(struct process_record *r, struct task_struct *task)
 {
+	struct cgroup_subsys_state *memory = memory_state(BPF_CORE_READ(task, cgroups));
 	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 	struct nsproxy *namespaces = BPF_CORE_READ(task, nsproxy);
 	struct signal_struct *signal = BPF_CORE_READ(task, signal);
@@ -49,14 +62,7 @@ static __always_inline void place(struct process_record *r, struct task_struct *
 	struct upid *own = (void *)&pid->numbers + level * bpf_core_type_size(struct upid);
 
 	r->cgroup = bpf_get_current_cgroup_id();
-	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id)) {
-		struct css_set *set = BPF_CORE_READ(task, cgroups);
-		__u64 at = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id) * sizeof(void *);
-		struct cgroup_subsys_state *state = 0;
-
-		bpf_probe_read_kernel(&state, sizeof(state), (void *)&set->subsys + at);
-		r->cgroup_v1 = BPF_CORE_READ(state, cgroup, kn, id);
-	}
+	r->cgroup_v1 = BPF_CORE_READ(memory, cgroup, kn, id);
 	r->capabilities = capabilities_of(BPF_CORE_READ(task, cred));
 	r->session = BPF_CORE_READ(signal, pids[PIDTYPE_SID], numbers[0].nr);
 	if (tty) {
@@ -88,21 +94,27 @@ static __always_inline void put_file(struct process_record *r, struct inode *ino
 	}
 }
 
-/* What the process used: the threads that were released are counted in `signal`, the last one and the leader not yet. */
+/* What the process used: the threads that were released are counted in `signal`, those that are about to be not yet. */
 static __always_inline void totals(struct process_record *r, struct task_struct *task, struct signal_struct *signal)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct list_head *end = (void *)signal + bpf_core_field_offset(signal->thread_head);
+	struct list_head *node = BPF_CORE_READ(signal, thread_head.next);
+	int with_io = bpf_core_field_exists(task->ioac.read_bytes); /* CONFIG_TASK_IO_ACCOUNTING */
 
-	r->cpu = BPF_CORE_READ(signal, sum_sched_runtime) + BPF_CORE_READ(leader, se.sum_exec_runtime);
-	if (task != leader)
-		r->cpu += BPF_CORE_READ(task, se.sum_exec_runtime);
-	if (!bpf_core_field_exists(task->ioac.read_bytes)) /* CONFIG_TASK_IO_ACCOUNTING */
-		return;
-	r->read_bytes = BPF_CORE_READ(signal, ioac.read_bytes) + BPF_CORE_READ(leader, ioac.read_bytes);
-	r->write_bytes = BPF_CORE_READ(signal, ioac.write_bytes) + BPF_CORE_READ(leader, ioac.write_bytes);
-	if (task != leader) {
-		r->read_bytes += BPF_CORE_READ(task, ioac.read_bytes);
-		r->write_bytes += BPF_CORE_READ(task, ioac.write_bytes);
+	r->cpu = BPF_CORE_READ(signal, sum_sched_runtime);
+	if (with_io) {
+		r->read_bytes = BPF_CORE_READ(signal, ioac.read_bytes);
+		r->write_bytes = BPF_CORE_READ(signal, ioac.write_bytes);
+	}
+	for (int i = 0; i < LT_THREADS && node && node != end; i++) {
+		struct task_struct *thread = (void *)node - bpf_core_field_offset(task->thread_node);
+
+		r->cpu += BPF_CORE_READ(thread, se.sum_exec_runtime);
+		if (with_io) {
+			r->read_bytes += BPF_CORE_READ(thread, ioac.read_bytes);
+			r->write_bytes += BPF_CORE_READ(thread, ioac.write_bytes);
+		}
+		node = BPF_CORE_READ(node, next);
 	}
 }
 

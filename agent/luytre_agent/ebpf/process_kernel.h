@@ -130,8 +130,15 @@ struct tty_struct {
 	int index;
 };
 
+/* The parent was renamed in 6.15. */
 struct kernfs_node {
 	__u64 id;
+	const char *name;
+	struct kernfs_node *__parent;
+};
+
+struct kernfs_node___before_6_15 {
+	struct kernfs_node *parent;
 };
 
 struct cgroup {
@@ -144,6 +151,7 @@ struct cgroup_subsys_state {
 
 struct css_set {
 	struct cgroup_subsys_state *subsys[1];
+	struct cgroup *dfl_cgrp;
 };
 
 enum cgroup_subsys_id {
@@ -178,8 +186,13 @@ struct cred {
 	kernel_cap_t cap_effective;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct signal_struct {
 	atomic_t live;
+	struct list_head thread_head;
 	int group_exit_code;
 	unsigned int flags;
 	struct pid *pids[4];
@@ -197,6 +210,7 @@ struct task_struct {
 	struct fs_struct *fs;
 	const struct cred *cred;
 	struct signal_struct *signal;
+	struct list_head thread_node;
 	kuid_t loginuid;
 	char comm[16];
 	struct pid *thread_pid;

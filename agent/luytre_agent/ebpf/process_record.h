@@ -15,6 +15,7 @@
 #define LT_FORK 1
 #define LT_EXEC 2
 #define LT_EXIT 3
+#define LT_PLACE 4 /* a place_record */
 
 /* Flags. */
 #define LT_ARGS_UNREAD 1  /* the arguments could not be read: their page was not in memory */
@@ -23,10 +24,12 @@
 #define LT_CWD_PARTIAL 8
 #define LT_SETUID 16      /* exec: the set-user-id bit of the executable took effect */
 #define LT_SETGID 32
+#define LT_PLACE_PARTIAL 64 /* a path of a place_record lacks its beginning */
 
 #define LT_ARGS_MAX 4096 /* bytes of arguments kept */
 #define LT_PATH_MAX 2048 /* bytes of one path kept */
 #define LT_PATH_STEPS 48 /* components and mount points of one path */
+#define LT_THREADS 256 /* of a process that ends: those of which the kernel has not made the sum yet */
 #define LT_NAME_MAX 256  /* NAME_MAX of linux/limits.h and the NUL */
 #define LT_SCRIPT_MAX 1024 /* bytes of the script's path kept */
 #define LT_TAIL_MAX (LT_ARGS_MAX + 2 * LT_PATH_MAX + LT_SCRIPT_MAX)
@@ -72,5 +75,22 @@ struct process_record {
 };                          /* 216 */
 
 _Static_assert(sizeof(struct process_record) == 216, "the layout is read by core/src/host/record.rs");
+
+/*
+ * What cgroups of process records are called, before the first record that names them: 40 bytes, then path_length and
+ * path_v1_length bytes of path as above. It is told again when it was told long ago.
+ */
+struct place_record {
+	__u32 kind;            /*   0 LT_PLACE */
+	__u32 flags;           /*   4 */
+	__u64 time;            /*   8 */
+	__u64 cgroup;          /*  16 as in a process_record */
+	__u64 cgroup_v1;       /*  24 */
+	__u16 path_length;     /*  32 */
+	__u16 path_v1_length;  /*  34 */
+	__u32 reserved;        /*  36 */
+};                             /*  40 */
+
+_Static_assert(sizeof(struct place_record) == 40, "the layout is read by core/src/host/record.rs");
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "process_facts.h"
 #include "process_path.h"
+#include "process_place.h"
 #include "ring.h"
 
 SEC("tp_btf/sched_process_exec")
@@ -37,6 +38,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	r->kind = LT_EXEC;
 	describe(r, task, parent);
 	place(r, task);
+	tell_place(r, task);
 	put_file(r, inode);
 	r->parent_capabilities = capabilities_of(BPF_CORE_READ(parent, cred));
 	/* The kernel sets per_clear when it heeds such a bit: bprm_fill_uid() in fs/exec.c. */
@@ -99,6 +101,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		return 0;
 	describe(&record, BPF_CORE_READ(task, group_leader), BPF_CORE_READ(task, real_parent, group_leader));
 	place(&record, task);
+	tell_place(&record, task);
 	totals(&record, task, signal);
 	/* As wait_task_zombie() in kernel/exit.c takes it. */
 	if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT)

@@ -33,8 +33,8 @@ struct {
 	__type(value, __u64);
 } LOST SEC(".maps");
 
-/* `now`: nanoseconds of CLOCK_BOOTTIME. */
-static __always_inline void submit(void *record, __u64 size, __u64 now)
+/* `now`: nanoseconds of CLOCK_BOOTTIME. Returns whether there was room. */
+static __always_inline int submit(void *record, __u64 size, __u64 now)
 {
 	__u64 waiting = bpf_ringbuf_query(&RING, BPF_RB_AVAIL_DATA);
 	__u64 step = wake_bytes ? wake_bytes : 1;
@@ -49,7 +49,9 @@ static __always_inline void submit(void *record, __u64 size, __u64 now)
 		__u64 *lost = bpf_map_lookup_elem(&LOST, &key);
 		if (lost)
 			*lost += 1;
+		return 0;
 	}
+	return 1;
 }
 
 #endif

@@ -57,6 +57,9 @@ impl fmt::Display for TooLong {
 
 impl std::error::Error for TooLong {}
 
+/// The program that drops everything.
+pub const NOTHING: [sock_filter; 1] = [sock_filter { code: RETURN, jt: 0, jf: 0, k: 0 }];
+
 /// Builds the program: it returns 0 for TCP to or from the excluded addresses and ports, `snap_length` for everything else.
 ///
 /// In Ethernet frames it looks behind one VLAN tag; the kernel takes the outermost out of received frames before. With

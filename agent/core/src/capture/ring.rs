@@ -110,12 +110,24 @@ impl Ring {
         };
         let fault = if events & libc::POLLERR != 0 { socket::pending_error(&self.socket)? } else { None };
         if let Some(error) = fault {
-            // The last frames are in a block that the kernel has not handed over yet.
-            thread::sleep(Duration::from_millis(2 * u64::from(RETIRE_MS)));
-            self.drain(&mut each)?;
+            self.last(&mut each)?;
             return Err(self.interface.lost(&self.socket, error));
         }
         self.drain(&mut each)
+    }
+
+    /// Stops to listen, and hands out what was captured until then.
+    pub fn finish(&mut self, mut each: impl FnMut(&Frame<'_>)) -> io::Result<usize> {
+        socket::attach_filter(&self.socket, &filter::NOTHING)
+            .map_err(|error| self.interface.error("cannot stop to listen", error))?;
+        self.last(&mut each)
+    }
+
+    /// The last frames are in a block that the kernel has not handed over yet; it looks twice before it does.
+    fn last(&mut self, each: &mut impl FnMut(&Frame<'_>)) -> io::Result<usize> {
+        let ready = self.drain(each)?;
+        thread::sleep(Duration::from_millis(2 * u64::from(RETIRE_MS) + 10));
+        Ok(ready + self.drain(each)?)
     }
 
     fn drain(&mut self, each: &mut impl FnMut(&Frame<'_>)) -> io::Result<usize> {

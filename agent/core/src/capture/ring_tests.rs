@@ -153,6 +153,19 @@ fn frames_of_a_veth_pair_in_both_directions_with_their_wire_length() {
 
 #[test]
 #[ignore = "needs root"]
+fn what_was_captured_last_is_not_left_behind() {
+    let net = Net::new();
+    let mut ring = Ring::open(&options("right", &net.0)).unwrap();
+    net.send("left", &[segment(1, 0), segment(2, 0)]);
+    let mut seen = 0;
+    assert_eq!(ring.finish(|_| seen += 1).unwrap(), 2);
+    net.send("left", &[segment(3, 0)]);
+    assert_eq!((seen, rest(&mut ring).len()), (2, 0));
+    assert_eq!(ring.statistics().unwrap().packets, 2);
+}
+
+#[test]
+#[ignore = "needs root"]
 fn the_tag_that_the_kernel_takes_out() {
     let net = Net::new();
     let mut ring = Ring::open(&options("right", &net.0)).unwrap();

@@ -38,6 +38,18 @@ pub fn parse(content: &str) -> Place {
     place
 }
 
+/// What the paths in the unified tree and in that of the memory controller tell.
+pub fn of_paths(unified: &str, memory: &str) -> Place {
+    let (mut place, other) = (of_path(unified), of_path(memory));
+    if place.unit.is_empty() {
+        place.unit = other.unit;
+    }
+    if place.container.is_empty() || (place.runtime.is_empty() && other.container == place.container) {
+        (place.container, place.runtime) = (other.container, other.runtime);
+    }
+    place
+}
+
 /// What one path tells.
 pub fn of_path(path: &str) -> Place {
     let mut place = Place::default();

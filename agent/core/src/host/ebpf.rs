@@ -5,7 +5,8 @@ use std::io;
 use super::bpf::{Programs, Ring};
 use super::event::{Action, Event};
 use super::procfs::Procfs;
-use super::record::{Record, parse};
+use super::record::{Record, Told, parse};
+use super::rows::Rows;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/processes.bpf.o"));
 const TRACEPOINTS: [(&str, &str); 3] =
@@ -20,9 +21,15 @@ pub fn open(bytes: usize) -> io::Result<Ring> {
     programs.ring()
 }
 
-/// The next event; None when nothing waits. What the programs could not read, `/proc` is asked for.
-pub fn receive(ring: &mut Ring, procfs: &Procfs) -> Option<Event> {
-    ring.receive(parse).map(|record| complete(record, procfs))
+/// The next event; None when nothing waits. What the programs could not read, `/proc` is asked for. `rows` learn the names
+/// of cgroups before the first event that needs them.
+pub fn receive(ring: &mut Ring, rows: &mut Rows) -> Option<Event> {
+    loop {
+        match ring.receive(parse)? {
+            Told::Event(record) => return Some(complete(record, rows.procfs())),
+            Told::Place(called) => rows.call(called),
+        }
+    }
 }
 
 fn complete(mut record: Record, procfs: &Procfs) -> Event {

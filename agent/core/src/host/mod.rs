@@ -187,7 +187,7 @@ impl ProcessEvents {
         let mut asked = false;
         let more = loop {
             let event = match &mut self.kernel {
-                Kernel::Ring(ring) => match ebpf::receive(ring, self.rows.procfs()) {
+                Kernel::Ring(ring) => match ebpf::receive(ring, &mut self.rows) {
                     Some(event) => event,
                     None => break false,
                 },

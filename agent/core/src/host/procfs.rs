@@ -133,6 +133,11 @@ impl Procfs {
         unified != 0 && (!self.version_1 || memory != 0)
     }
 
+    /// Whether the paths in the unified tree and in that of the memory controller tell where a process runs.
+    pub fn two_trees_are_enough(&self) -> bool {
+        !self.version_1 || self.memory.is_some()
+    }
+
     /// Whether cgroups of version 1 are mounted.
     pub fn has_version_1(&self) -> bool {
         self.version_1

@@ -7,6 +7,7 @@ const HEADER: usize = 216;
 const FORK: u32 = 1;
 const EXEC: u32 = 2;
 const EXIT: u32 = 3;
+const PLACE: u32 = 4;
 
 const ARGS_UNREAD: u32 = 1;
 const EXE_DELETED: u32 = 2;
@@ -14,8 +15,29 @@ const EXE_PARTIAL: u32 = 4;
 const CWD_PARTIAL: u32 = 8;
 const SETUID: u32 = 16;
 const SETGID: u32 = 32;
+const PLACE_PARTIAL: u32 = 64;
+/// Length of the header of a place.
+const PLACE_HEADER: usize = 40;
 
-/// A record, and what the kernel could not tell.
+/// One record.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "almost all are events, and each is moved at once")]
+pub enum Told {
+    Event(Record),
+    Place(Called),
+}
+
+/// What cgroups are called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Called {
+    /// The ids, as in [`Identity`].
+    pub unified: u64,
+    pub memory: u64,
+    /// The paths; None if they lack their beginning.
+    pub paths: Option<(String, String)>,
+}
+
+/// An event, and what the kernel could not tell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     pub event: Event,
@@ -27,7 +49,26 @@ pub struct Record {
 }
 
 /// Reads a record; None if it is none of this layout.
-pub fn parse(bytes: &[u8]) -> Option<Record> {
+pub fn parse(bytes: &[u8]) -> Option<Told> {
+    match bytes.first_chunk().copied().map(u32::from_ne_bytes)? {
+        PLACE => called(bytes).map(Told::Place),
+        _ => event(bytes).map(Told::Event),
+    }
+}
+
+fn called(bytes: &[u8]) -> Option<Called> {
+    let (header, tail) = bytes.split_at_checked(PLACE_HEADER)?;
+    let (unified, tail) = tail.split_at_checked(u16_at(header, 32) as usize)?;
+    let (memory, _) = tail.split_at_checked(u16_at(header, 34) as usize)?;
+    let whole = u32_at(header, 4) & PLACE_PARTIAL == 0;
+    Some(Called {
+        unified: u64_at(header, 16),
+        memory: u64_at(header, 24),
+        paths: whole.then(|| (path(unified, false), path(memory, false))),
+    })
+}
+
+fn event(bytes: &[u8]) -> Option<Record> {
     let (header, tail) = bytes.split_at_checked(HEADER)?;
     let flags = u32_at(header, 4);
     let action = match u32_at(header, 0) {
@@ -173,7 +214,7 @@ mod tests {
     }
 
     fn image_of(bytes: &[u8]) -> Image {
-        match parse(bytes).expect("a record").event.action {
+        match event(bytes).expect("a record").event.action {
             Action::Exec(image) => image,
             other => panic!("{other:?}"),
         }
@@ -182,7 +223,7 @@ mod tests {
     #[test]
     fn reads_an_exec() {
         let bytes = exec(0, 10, b"true\0a b\0\0", b"true\0bin\0usr\0", b"");
-        let record = parse(&bytes).expect("a record");
+        let record = event(&bytes).expect("a record");
         assert_eq!(record.event.pid, 812);
         assert_eq!(record.event.identity.expect("known").uid, 33);
         assert_eq!(record.event.name, "true");
@@ -212,9 +253,27 @@ mod tests {
         assert_eq!(parse(&[0; HEADER]), None, "no such kind");
     }
 
+    #[test]
+    fn reads_what_cgroups_are_called() {
+        let mut bytes = vec![0; PLACE_HEADER];
+        bytes[0..4].copy_from_slice(&PLACE.to_ne_bytes());
+        bytes[16..24].copy_from_slice(&7u64.to_ne_bytes());
+        bytes[24..32].copy_from_slice(&9u64.to_ne_bytes());
+        for (at, section) in [(32, &b"ssh.service\0system.slice\0"[..]), (34, b"")] {
+            bytes[at..at + 2].copy_from_slice(&(section.len() as u16).to_ne_bytes());
+            bytes.extend_from_slice(section);
+        }
+        let paths = Some(("/system.slice/ssh.service".to_owned(), "/".to_owned()));
+        assert_eq!(parse(&bytes), Some(Told::Place(Called { unified: 7, memory: 9, paths })));
+        bytes[4..8].copy_from_slice(&PLACE_PARTIAL.to_ne_bytes());
+        assert!(matches!(parse(&bytes), Some(Told::Place(Called { paths: None, .. }))));
+        bytes.pop();
+        assert_eq!(parse(&bytes), None);
+    }
+
     proptest! {
         #[test]
-        fn never_panics(kind in 0u32..5, mut bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        fn never_panics(kind in 0u32..6, mut bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
             if bytes.len() >= 4 {
                 bytes[..4].copy_from_slice(&kind.to_ne_bytes());
             }

@@ -135,8 +135,8 @@ impl Live {
 
     fn close(&mut self) -> Vec<columns::Sealed> {
         if let Some(mut ring) = self.ring.take() {
-            // What waits in the ring was captured: it counts. An interface that is gone has nothing left to say.
-            let _ = ring.poll(0, |frame| self.engine.frame(frame));
+            // What was captured counts. An interface that is gone has nothing left to say.
+            let _ = ring.finish(|frame| self.engine.frame(frame));
             self.statistics = ring.statistics().unwrap_or(self.statistics);
         }
         // The last sockets may not have been told of yet.

@@ -549,6 +549,23 @@ def test_what_a_process_used(watch: Watch, tmp_path: Path) -> None:
     assert row["process_oddities"] == ""
 
 
+@pytest.mark.root
+def test_threads_that_are_cut_off_count(watch: Watch) -> None:
+    work = (
+        "import hashlib, os, threading, time\n"
+        "def burn():\n"
+        "    while True: hashlib.sha256(bytes(1 << 20))\n"
+        "for _ in range(6): threading.Thread(target=burn, daemon=True).start()\n"
+        "while time.process_time() < 0.6: time.sleep(0.02)\n"
+        "os._exit(0)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", work])
+    _, _, usage = os.wait4(process.pid, 0)
+    process.returncode = 0
+    row = watch.exit_of(process.pid)
+    assert abs(row["process_cpu_time"] / 1e6 - usage.ru_utime - usage.ru_stime) < 0.1
+
+
 @pytest.fixture
 def container(watch: Watch) -> Iterator[tuple[str, Path]]:
     """A cgroup as docker makes it, in the tree of the memory controller and in the unified one."""
@@ -581,6 +598,19 @@ def test_a_container_is_known_by_the_cgroup(watch: Watch, container: tuple[str, 
     assert (row["container_id"], row["container_runtime"]) == (name, "docker")
     ended = watch.exit_of(process.pid)
     assert (ended["container_id"], ended["container_runtime"]) == (name, "docker")
+
+
+@pytest.mark.root
+def test_a_container_that_is_gone_is_known(watch: Watch, container: tuple[str, Path]) -> None:
+    name, folder = container
+    process = subprocess.Popen(["/bin/sh", "-c", f"echo $$ > {folder}/cgroup.procs; exec /bin/cat /dev/null"])
+    process.wait()
+    folder.rmdir()  # before anything is read of what happened
+    watch.until(lambda rows: _cats(rows, process.pid))
+    (row,) = _cats(watch.rows, process.pid)
+    assert (row["container_id"], row["container_runtime"]) == (name, "docker")
+    assert "place_unknown" not in row["process_oddities"].split()
+    assert watch.exit_of(process.pid)["container_id"] == name
 
 
 def _cats(rows: list[Row], pid: int) -> list[Row]:

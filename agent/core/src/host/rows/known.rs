@@ -3,8 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use super::super::cgroup::Place;
+use super::super::cgroup::{self, Place};
 use super::super::event::{Action, Event, Identity};
+use super::super::record::Called;
 use super::super::table::{Parent, Process, Program, entity};
 use super::{Rows, unknown};
 use crate::columns::TableBuilder;
@@ -65,12 +66,24 @@ impl Rows {
         }
         let place = Arc::new(place);
         if self.procfs.ids_are_enough(unified, memory) {
-            if self.places.len() >= PLACES {
-                self.places.clear();
-            }
-            self.places.insert((unified, memory), place.clone());
+            self.remember((unified, memory), place.clone());
         }
         Some(place)
+    }
+
+    /// Learns what cgroups are called.
+    pub fn call(&mut self, called: Called) {
+        let Some((unified, memory)) = called.paths.filter(|_| self.procfs.two_trees_are_enough()) else { return };
+        let version_1 = self.procfs.has_version_1();
+        let place = cgroup::of_paths(&unified, if version_1 { &memory } else { "" });
+        self.remember((called.unified, if version_1 { called.memory } else { 0 }), Arc::new(place));
+    }
+
+    fn remember(&mut self, ids: (u64, u64), place: Arc<Place>) {
+        if self.places.len() >= PLACES {
+            self.places.clear();
+        }
+        self.places.insert(ids, place);
     }
 
     /// The parent that an event names.
