@@ -1,8 +1,9 @@
-"""Flows and the processes they are attributed to, against the truth: recall and precision per case.
+"""Flows and the processes they are attributed to, against the truth: recall and precision per case and rung.
 
-python -m tests.bench.bench_attribution [--count N] [--rung RUNG] [CASE...]
+python -m tests.bench.bench_attribution [--count N] [--rung RUNG] [--json] [CASE...]
 
 Recall: flows with the right process, of all. Precision: flows with the right process, of those with any. Needs root.
+Exit code 1 if a flow was attributed to the wrong process, or if the best rung did not find what the case demands.
 """
 
 from __future__ import annotations
@@ -16,29 +17,33 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from luytre_agent import _core
+from luytre_agent.sources.sockets import LADDER
 
-from deploy.demo.namespaces import Pair, pair
-from tests.bench.attribution_load import CASES
+from tests.bench.attribution.cases import CASES, Case
+from tests.bench.attribution.stage import Stage, stage
 
 ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 300
 Row = dict[str, Any]
 
 
 @dataclass
 class Score:
-    """What came out of one case."""
+    """What came out of one case on one rung."""
 
+    case: str
+    rung: str
     flows: int = 0
     right: int = 0
     wrong: int = 0
     none: int = 0
     unseen: int = 0
-    #: A few flows that were attributed to somebody else.
+    #: A few flows that were attributed to somebody else, or to nobody.
     examples: list[str] = field(default_factory=list)
 
     @property
@@ -51,25 +56,25 @@ class Score:
         """Flows with the right process, of those with any."""
         return self.right / (self.right + self.wrong) if self.right + self.wrong else 1.0
 
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong and, on the best rung, as much is right as the case demands."""
+        enough = self.rung != LADDER[0] or self.recall >= CASES[self.case].recall
+        return self.flows > 0 and self.wrong == 0 and enough
+
 
 class Watch:
-    """The sources of an agent in two namespaces, each polled by a thread of its own."""
+    """The sources of an agent at some places of a stage, each polled by a thread of its own."""
 
-    def __init__(self, ends: Pair, rung: str) -> None:
+    def __init__(self, where: Stage, places: tuple[str, ...], rung: str) -> None:
         self.owners = _core.Owners()
-        red, blue = ends.red, ends.blue
-        where = {
-            "red": (red.interface, red.namespace),
-            "blue": (blue.interface, blue.namespace),
-            "red-lo": ("lo", red.namespace),
-            "blue-lo": ("lo", blue.namespace),
-        }
         self.sources: dict[str, Any] = {
             "processes": _core.ProcessEvents("ebpf", owners=self.owners),
             "sockets": _core.SocketEvents(rung, self.owners),
         }
-        for name, (interface, namespace) in where.items():
-            self.sources[name] = _core.LiveCapture(
+        for place in places:
+            interface, namespace = where.places[place]
+            self.sources[place] = _core.LiveCapture(
                 interface, network_namespace=namespace, ring_bytes=8 << 20, owners=self.owners
             )
         self.rows: dict[str, list[Row]] = defaultdict(list)
@@ -97,41 +102,45 @@ class Watch:
 
 
 @contextmanager
-def watching(rung: str) -> Iterator[tuple[Watch, Pair]]:
-    """Two namespaces and an agent's sources in them."""
-    with pair() as ends:
-        watch = Watch(ends, rung)
+def _talking(case: Case, count: int, where: Stage) -> Iterator[subprocess.Popen[str]]:
+    """The process that makes the traffic, up to the moment at which the agent may begin to watch."""
+    command = [sys.executable, "-m", "tests.bench.attribution", case.name, str(count)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as load:  # type: ignore[call-overload]
         try:
-            yield watch, ends
+            load.stdin.write(json.dumps(asdict(where)) + "\n")
+            load.stdin.flush()
+            if load.stdout.readline() != "ready\n":
+                raise RuntimeError(load.communicate()[1])
+            yield load
+        finally:
+            load.kill()
+
+
+def run(name: str, count: int, rung: str = LADDER[0]) -> tuple[Score, Watch]:
+    """One case: the traffic, then the score of the rows. RuntimeError if the traffic failed."""
+    case = CASES[name]
+    with stage() as where, _talking(case, count, where) as load:
+        watch = Watch(where, case.places, rung)
+        try:
+            truth, errors = load.communicate("watched\n", timeout=TIMEOUT_S)
         finally:
             watch.stop()
+    if load.returncode:
+        raise RuntimeError(errors)
+    return score(Score(name, rung), [json.loads(line) for line in truth.splitlines()], watch.rows), watch
 
 
-def run(case: str, count: int, rung: str = "ebpf") -> tuple[Score, Watch]:
-    """One case: the traffic, then the score of the rows."""
-    with watching(rung) as (watch, ends):
-        arguments = [case, str(count), ends.red.namespace, ends.red.ipv4, ends.blue.namespace, ends.blue.ipv4]
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.bench.attribution_load", *arguments],
-            cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        watch.stop()
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return score([json.loads(line) for line in done.stdout.splitlines()], watch.rows), watch
-
-
-def score(truth: list[dict[str, Any]], rows: dict[str, list[Row]]) -> Score:
+def score(result: Score, truth: list[dict[str, Any]], rows: dict[str, list[Row]]) -> Score:
     """Hold the rows against the truth; flows of one tuple in the order in which they began."""
     found: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for where in ("red", "blue", "red-lo", "blue-lo"):
+    for where in rows.keys() - {"processes", "sockets"}:
         for row in rows[where]:
             if row["table"] == "flows":
                 ends = (row["source_ip"], row["source_port"], row["destination_ip"], row["destination_port"])
                 found[where, row["network_transport"], *ends].append(row)
     for same in found.values():
         same.sort(key=lambda row: str(row["flow_start"]), reverse=True)
-    result = Score()
     for one in truth:
         result.flows += 1
         candidates = found[one["where"], one["transport"], *one["source"], *one["destination"]]
@@ -139,40 +148,65 @@ def score(truth: list[dict[str, Any]], rows: dict[str, list[Row]]) -> Score:
             result.unseen += 1
             continue
         row = candidates.pop()
+        if row["process_pid"] == one["pid"]:
+            result.right += 1
+            continue
         if row["attribution_method"] == "":
             result.none += 1
-        elif row["process_pid"] == one["pid"]:
-            result.right += 1
         else:
             result.wrong += 1
-            if len(result.examples) < 3:
-                result.examples.append(f"{one} -> {row['process_pid']} ({row['attribution_confidence']} %)")
+        if len(result.examples) < 3:
+            result.examples.append(f"{one} -> {row['process_pid']} ({row['attribution_confidence']} %)")
     return result
 
 
-def main() -> int:
-    """Run the cases; 0 if all of them came to an end."""
+def _line(result: Score) -> str:
+    verdict = "" if result.good else "  <- short of the goal"
+    return (
+        f"{result.case:22} {result.rung:10} {result.flows:6} {result.right:6} {result.wrong:6} {result.none:6}"
+        f" {result.unseen:6} {result.recall:8.2%} {result.precision:9.2%}{verdict}"
+    )
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.bench.bench_attribution", description=__doc__.splitlines()[0]
+        prog="python -m tests.bench.bench_attribution", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--count", type=int, default=500, help="conversations per case (default: %(default)s)")
-    parser.add_argument("--rung", default="ebpf", help="how owners are learnt (default: %(default)s)")
-    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)} (default: all)")
-    arguments = parser.parse_args()
-    print(
-        f"{'case':18} {'rung':10} {'flows':>6} {'right':>6} {'wrong':>6} {'none':>6}"
-        f" {'unseen':>6} {'recall':>8} {'precision':>9}"
+    parser.add_argument("--count", type=int, default=300, help="conversations per case (default: %(default)s)")
+    parser.add_argument(
+        "--rung", default=LADDER[0], choices=[*LADDER, "all"], help="how owners are learnt (default: %(default)s)"
     )
-    for case in arguments.cases or CASES:
-        result, _ = run(case, arguments.count, arguments.rung)
+    parser.add_argument("--json", action="store_true", help="one object per line instead of a table")
+    parser.add_argument("--list", action="store_true", help="say what the cases are")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="default: all")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the cases; 0 if all of them reached their goal."""
+    options = _options()
+    if options.list:
+        for name, case in CASES.items():
+            print(f"{name:22} {' '.join((case.run.__doc__ or '').split())}")
+        return 0
+    if not options.json:
         print(
-            f"{case:18} {arguments.rung:10} {result.flows:6} {result.right:6} {result.wrong:6} {result.none:6}"
-            f" {result.unseen:6} {result.recall:8.2%} {result.precision:9.2%}",
-            flush=True,
+            f"{'case':22} {'rung':10} {'flows':>6} {'right':>6} {'wrong':>6} {'none':>6}"
+            f" {'unseen':>6} {'recall':>8} {'precision':>9}"
         )
-        for example in result.examples:
-            print(f"    {example}")
-    return 0
+    short = []
+    for rung in LADDER if options.rung == "all" else [options.rung]:
+        for name in options.cases or CASES:
+            result, _ = run(name, options.count, rung)
+            if options.json:
+                facts = {"recall": result.recall, "precision": result.precision, "good": result.good}
+                print(json.dumps(asdict(result) | facts), flush=True)
+            else:
+                print(_line(result), *(f"    {example}" for example in result.examples), sep="\n", flush=True)
+            short += [] if result.good else [f"{name} ({rung})"]
+    if short:
+        print(f"short of the goal: {', '.join(short)}", file=sys.stderr)
+    return 1 if short else 0
 
 
 if __name__ == "__main__":

@@ -88,6 +88,13 @@ impl Engine {
         self.output.join = Some(join);
     }
 
+    /// To be called about once a second: what is known for `join` is kept up to `now`, microseconds of UTC.
+    pub fn tend(&mut self, now: i64) {
+        if let Some(join) = &mut self.output.join {
+            join.tend(now);
+        }
+    }
+
     /// Moves the time on when there are no packets. Microseconds since 1970-01-01 UTC.
     pub fn advance(&mut self, now: i64) {
         let Self { table, apps, output, .. } = self;

@@ -124,7 +124,7 @@ impl Output {
             row.process_name = &found.owner.name;
             row.user_id = found.owner.user_id;
             row.user_name = &found.owner.user_name;
-            row.attribution_method = found.owner.method;
+            row.attribution_method = found.method;
             row.attribution_confidence = found.confidence;
         }
         if let Some(process) = process {

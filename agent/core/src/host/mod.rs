@@ -8,6 +8,7 @@ pub mod cgroup;
 mod clock;
 mod cn_message;
 mod cn_proc;
+pub mod conntrack;
 mod digest;
 mod ebpf;
 pub mod event;

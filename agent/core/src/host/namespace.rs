@@ -1,7 +1,9 @@
 //! A network namespace: its cookie and its own addresses, by rtnetlink(7).
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,9 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 
 pub struct Namespace {
+    /// As ip-netns(8) has it; empty: the agent's own.
+    pub name: String,
+    pub inode: u64,
     socket: OwnedFd,
     /// 0 on kernels that have none.
     pub cookie: u64,
@@ -31,18 +36,18 @@ impl Namespace {
     /// A namespace as ip-netns(8) names it; `""`: this one. The calling thread stays where it is.
     pub fn open(name: &str) -> io::Result<Self> {
         if name.is_empty() {
-            return Self::here();
+            return Self::here(name);
         }
         thread::scope(|scope| {
             let there = scope.spawn(|| {
                 capture::enter(name)?;
-                Self::here()
+                Self::here(name)
             });
             there.join().unwrap_or_else(|_| Err(io::Error::other("the thread that enters the namespace failed")))
         })
     }
 
-    fn here() -> io::Result<Self> {
+    fn here(name: &str) -> io::Result<Self> {
         // SAFETY: a system call without pointers.
         let socket =
             unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_ROUTE) };
@@ -58,7 +63,8 @@ impl Namespace {
             libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_NETNS_COOKIE, to, &mut length)
         };
         let cookie = if result < 0 { 0 } else { cookie };
-        Ok(Self { socket, cookie, addresses: FxHashSet::default(), asked: None })
+        let (name, inode) = (name.to_owned(), fs::metadata("/proc/thread-self/ns/net")?.ino());
+        Ok(Self { name, inode, socket, cookie, addresses: FxHashSet::default(), asked: None })
     }
 
     /// Whether an address is one of the namespace's own.

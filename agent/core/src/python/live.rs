@@ -70,7 +70,7 @@ impl LiveCapture {
         let ring = py.detach(|| Ring::open(&options)).map_err(refused)?;
         let mut engine = Engine::new(Config { flow, interface, batch_rows });
         if let Some((owners, namespace)) = owners.clone().zip(namespace) {
-            engine.join(Join { owners, namespace });
+            engine.join(Join::new(owners, namespace));
         }
         let live =
             Live { ring: Some(ring), engine, owners, batch_age, oldest: None, statistics: Statistics::default() };
@@ -113,6 +113,7 @@ impl Live {
         let Some(ring) = &mut self.ring else { return Ok(Vec::new()) };
         loop {
             let left = end.saturating_duration_since(Instant::now()).min(self.batch_age);
+            self.engine.tend(wall_clock());
             // Rounded up: the last part of a millisecond would be a busy wait.
             let left_ms = left.as_micros().div_ceil(1000) as i32;
             let frames = ring.poll(left_ms, |frame| self.engine.frame(frame))?;
@@ -143,6 +144,7 @@ impl Live {
         if let Some(owners) = &self.owners {
             owners.settle(Duration::from_millis(400));
         }
+        self.engine.tend(wall_clock());
         self.engine.close()
     }
 }

@@ -135,7 +135,7 @@ impl SocketEvents {
     /// Totals since the start, by name; `ends_known` is a gauge.
     pub fn counters(&self) -> Totals {
         let (counts, owners) = (self.rows.counts(), self.owners.counts());
-        vec![
+        let mut totals = vec![
             ("connect", counts.connect),
             ("accept", counts.accept),
             ("listen", counts.listen),
@@ -152,7 +152,12 @@ impl SocketEvents {
             ("flows_doubtful", owners.doubtful),
             ("ends_evicted", owners.evicted),
             ("ends_known", self.owners.known() as u64),
-        ]
+            ("flows_translated", owners.translated),
+            ("flows_elsewhere", owners.elsewhere),
+            ("nat_known", self.owners.translations.known()),
+        ];
+        totals.extend(self.owners.translations.totals.named());
+        totals
     }
 
     /// Lets go of the kernel, takes in what it had said, and returns the last batches and totals.
