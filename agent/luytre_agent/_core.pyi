@@ -19,6 +19,7 @@ __all__ = [
     "redaction_counts",
     "set_redaction",
     "to_json_lines",
+    "translations_heard",
 ]
 
 @final
@@ -146,6 +147,11 @@ class ProcessEvents:
     def poll(self, timeout_s: float) -> list[Sealed]: ...
     def counters(self) -> dict[str, int]: ...
     def close(self) -> list[Sealed]: ...
+
+def translations_heard() -> bool:
+    """Whether anything is tracked in the agent's network namespace, so that addresses may be translated (NAT), and the
+    kernel tells of it. OSError if it does not.
+    """
 
 @final
 class Owners:

@@ -145,7 +145,7 @@ pub struct FlowsRow<'a> {
     pub container_id: &'a str,
     /// Cookie of the network namespace; 0 if unknown.
     pub network_namespace_id: u64,
-    /// How the owner is known: ebpf; empty when it is not.
+    /// How the owner is known: ebpf or sock_diag, with +conntrack through translated addresses; empty when it is not.
     pub attribution_method: &'a str,
     /// How sure the owner is, percent.
     pub attribution_confidence: u8,
@@ -645,7 +645,7 @@ pub struct SocketsRow<'a> {
     pub systemd_unit: &'a str,
     /// Container by the cgroup of the process.
     pub container_id: &'a str,
-    /// How the owner is known: ebpf; empty when it is not.
+    /// How the owner is known: ebpf or sock_diag, with +conntrack through translated addresses; empty when it is not.
     pub attribution_method: &'a str,
     /// How sure the owner is, percent.
     pub attribution_confidence: u8,

@@ -125,7 +125,8 @@ def _source(name: str, make: Callable[[], Source]) -> Finding:
         source.open()
     except Unavailable as error:
         return Finding(name, False, error.reason, error.remedy)
+    notes = getattr(source, "notes", ())
     source.close()
     rung = getattr(source, "rung", "")
     better = [f"not by {tried}: {reason}" for tried, reason in getattr(source, "refused", ())]
-    return Finding(name, True, "; ".join([f"available ({rung})" if rung else "available", *better]))
+    return Finding(name, True, "; ".join([f"available ({rung})" if rung else "available", *better, *notes]))

@@ -45,6 +45,15 @@ class Sockets(LadderSource):
         self._owners = owners
         super().__init__(LADDER if config.rung == "auto" else (config.rung,), self._open_rung, _remedies)
 
+    @property
+    def notes(self) -> list[str]:
+        """What `luytre-agent check` says besides: whether flows are followed through translations of addresses."""
+        try:
+            heard = _core.translations_heard()
+        except OSError as error:
+            return [f"connections are tracked, but not through translated addresses: {error}"]
+        return ["flows are followed through translated addresses (conntrack)" if heard else "no connection is tracked"]
+
     def _open_rung(self, rung: str) -> _core.SocketEvents:
         config = self._config
         return _core.SocketEvents(

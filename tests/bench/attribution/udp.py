@@ -24,6 +24,8 @@ from tests.bench.attribution.talk import (
 
 PORT = 7002
 WORKERS = 4
+#: asm-generic/socket.h: SO_RCVBUFFORCE.
+_RCVBUFFORCE = 33
 
 
 def _ask(
@@ -121,6 +123,7 @@ def udp_trailing(stage: Stage, count: int) -> list[Truth]:
             return (stage.red.ipv4, client.getsockname()[1])
 
     with inside(stage.blue.namespace), bind(address) as server, inside(stage.red.namespace):
+        server.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, 64 << 20)
         sent = [child(send) for _ in range(count)]
         server.settimeout(10)
         for _ in range(count):

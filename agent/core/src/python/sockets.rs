@@ -12,7 +12,7 @@ use super::known::Process;
 use super::microseconds;
 use super::shared::{Counting, Shared};
 use crate::host::sockets::{Rung, SocketEvents as Core};
-use crate::host::{Settings, Totals, owners};
+use crate::host::{Settings, Totals, conntrack, owners};
 
 /// Who owns which end of a conversation: one for the whole agent, given to all who learn of owners or ask for them.
 #[pyclass(frozen, module = "luytre_agent._core")]
@@ -41,6 +41,12 @@ impl Owners {
     fn knows_processes(&self, time_ns: u64) -> bool {
         self.0.knows_processes(time_ns)
     }
+}
+
+/// Whether addresses may be translated in the agent's network namespace. OSError if the kernel does not tell how.
+#[pyfunction]
+pub fn translations_heard() -> PyResult<bool> {
+    Ok(conntrack::heard_here()?)
 }
 
 /// Socket events from the kernel, which also fill `owners`. `rung` is "ebpf". OSError or ValueError if it cannot start.

@@ -15,6 +15,10 @@ from luytre_agent.sources import sockets
 from luytre_agent.sources.sockets import Config, Sockets
 from luytre_common.errors import Unavailable
 
+from deploy.demo.namespaces import inside
+from tests.bench.attribution import translations
+from tests.bench.attribution.stage import stage
+
 Row = dict[str, Any]
 DEADLINE_S = 20.0
 
@@ -178,3 +182,17 @@ def test_secrets_of_command_lines_do_not_leave(watch: Watch) -> None:
     assert row["process_pid"] == client.pid
     assert "--password=" in row["process_command_line"]
     assert "hunter2" not in json.dumps(watch.rows)
+
+
+@pytest.mark.root
+def test_whether_addresses_are_translated_is_said() -> None:
+    with stage() as where:
+        translations.redirect(where.blue, 80, 7001)
+        said = []
+        with inside(where.blue.namespace):
+            source = Sockets(Config(), _core.Owners())
+            said += source.notes
+            with socket.create_server((where.blue.ipv4, 80)) as server:
+                socket.create_connection(server.getsockname()).close()
+            said += source.notes
+    assert said == ["no connection is tracked", "flows are followed through translated addresses (conntrack)"]

@@ -93,6 +93,16 @@ impl Registry {
     }
 }
 
+/// Whether anything is tracked in this thread's network namespace, and so could be translated. An error if it is, and the
+/// kernel does not tell of it.
+pub fn heard_here() -> io::Result<bool> {
+    let tracked = fs::read_to_string(TRACKED).is_ok_and(|tracked| tracked.trim() != "0");
+    if tracked {
+        Events::open()?;
+    }
+    Ok(tracked)
+}
+
 /// The translations of one network namespace.
 pub struct Conntrack {
     inner: Mutex<Inner>,

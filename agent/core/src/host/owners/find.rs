@@ -112,6 +112,9 @@ fn slot(ends: &Ends, end: &End, flow: &Question, shared: bool) -> Answer {
     // How long socket and flow were there together; below 0: how far they are apart.
     let together = |slot: &Slot| slot.until.min(flow.last) - slot.from.max(flow.first);
     let near = ends.at(end, flow.first - SLACK_US, flow.last + SLACK_US);
+    // Of a connection that is told of twice, by its listener and by who uses it, the second is meant.
+    let used = near.clone().any(|slot| slot.confidence > LISTENING && together(slot) >= 0);
+    let near = near.filter(|slot| !used || slot.confidence > LISTENING || slot.confidence == 0);
     let Some(best) = near.clone().max_by_key(|slot| together(slot)) else { return Answer::Nobody };
     let longest = together(best);
     let mut others = near.filter(|slot| slot.owner.entity != best.owner.entity);
@@ -125,7 +128,8 @@ fn slot(ends: &Ends, end: &End, flow: &Question, shared: bool) -> Answer {
         return Answer::Doubt;
     }
     match best.confidence {
-        0 => Answer::Nobody,
+        // The flow is this socket's, whosever that is: no listener answers in its place.
+        0 => Answer::Doubt,
         confidence => Answer::One { owner: best.owner.clone(), confidence, elsewhere: false },
     }
 }
