@@ -45,6 +45,10 @@ class Score:
     unseen: int = 0
     #: A few flows that were attributed to somebody else, or to nobody.
     examples: list[str] = field(default_factory=list)
+    #: How the right ones were known: flows by method and confidence.
+    known_by: dict[str, int] = field(default_factory=dict)
+    #: The source's own.
+    counters: dict[str, int] = field(default_factory=dict)
 
     @property
     def recall(self) -> float:
@@ -117,7 +121,7 @@ def _talking(case: Case, count: int, where: Stage) -> Iterator[subprocess.Popen[
             load.kill()
 
 
-def run(name: str, count: int, rung: str = LADDER[0]) -> tuple[Score, Watch]:
+def run(name: str, count: int, rung: str = LADDER[0]) -> Score:
     """One case: the traffic, then the score of the rows. RuntimeError if the traffic failed."""
     case = CASES[name]
     with stage() as where, _talking(case, count, where) as load:
@@ -128,7 +132,9 @@ def run(name: str, count: int, rung: str = LADDER[0]) -> tuple[Score, Watch]:
             watch.stop()
     if load.returncode:
         raise RuntimeError(errors)
-    return score(Score(name, rung), [json.loads(line) for line in truth.splitlines()], watch.rows), watch
+    result = score(Score(name, rung), [json.loads(line) for line in truth.splitlines()], watch.rows)
+    result.counters = watch.sources["sockets"].counters()
+    return result
 
 
 def score(result: Score, truth: list[dict[str, Any]], rows: dict[str, list[Row]]) -> Score:
@@ -150,6 +156,8 @@ def score(result: Score, truth: list[dict[str, Any]], rows: dict[str, list[Row]]
         row = candidates.pop()
         if row["process_pid"] == one["pid"]:
             result.right += 1
+            how = f"{row['attribution_method']} {row['attribution_confidence']} %"
+            result.known_by[how] = result.known_by.get(how, 0) + 1
             continue
         if row["attribution_method"] == "":
             result.none += 1
@@ -197,7 +205,7 @@ def main() -> int:
     short = []
     for rung in LADDER if options.rung == "all" else [options.rung]:
         for name in options.cases or CASES:
-            result, _ = run(name, options.count, rung)
+            result = run(name, options.count, rung)
             if options.json:
                 facts = {"recall": result.recall, "precision": result.precision, "good": result.good}
                 print(json.dumps(asdict(result) | facts), flush=True)

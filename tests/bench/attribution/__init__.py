@@ -1,1 +1,1 @@
-"""Conversations between processes whose owners are known: what `bench_attribution` holds the agent's answers against."""
+"""Conversations between processes whose owners are known, to hold the answers of the agent against."""

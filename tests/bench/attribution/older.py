@@ -42,7 +42,7 @@ def _connections(stage: Stage, count: int, talk: bool) -> list[Truth]:
     for port in range(PORT, PORT + PAIRS):
         (told, tell), (go, start) = os.pipe(), os.pipe()
         with inside(stage.blue.namespace), listen((stage.blue.ipv4, port)) as listener:
-            server = daemon(lambda: hold(listener))  # noqa: B023 # forked at once
+            server = daemon(lambda: hold(listener))
         with inside(stage.red.namespace):
             client = daemon(lambda: ask(port, go, tell))  # noqa: B023 # forked at once
         lines = os.fdopen(told)

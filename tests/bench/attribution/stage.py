@@ -73,4 +73,3 @@ def _joined(ends: Pair, gate: Side, box: Side) -> Stage:
 
 def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=20)
-

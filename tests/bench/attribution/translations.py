@@ -25,7 +25,8 @@ def publish(side: Side, at: tuple[str, int], to: tuple[str, int], local: bool = 
     """What comes in for one end goes to another; with `local`, what processes of `side` themselves say."""
     (address, port), values = at, [_load(Regs.NFT_REG_1, socket.inet_aton(to[0])), _load(Regs.NFT_REG_2, _port(to[1]))]
     nat = genex(
-        "nat", {"type": _DNAT, "family": socket.AF_INET, "reg_addr_min": Regs.NFT_REG_1, "reg_proto_min": Regs.NFT_REG_2}
+        "nat",
+        {"type": _DNAT, "family": socket.AF_INET, "reg_addr_min": Regs.NFT_REG_1, "reg_proto_min": Regs.NFT_REG_2},
     )
     match = [*_said(_NETWORK, 16, socket.inet_aton(address)), *_said(_TRANSPORT, 2, _port(port))]
     _rule(side, "output" if local else "prerouting", [*match, *values, nat])

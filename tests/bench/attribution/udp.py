@@ -33,13 +33,16 @@ def _ask(
 ) -> list[Truth]:
     """As many clients, each a process of its own; the server is a fork of the process that bound the port."""
     address = (server or stage.blue.ipv4, PORT)
-    with inside(stage.blue.namespace), bind(bound, both=bound[0] == "::") as waiting:
-        with serving(lambda: serve_udp(waiting)):
-            truth = []
-            with inside(stage.red.namespace):
-                for _ in range(count):
-                    pid, (_, source, answer) = child(lambda: ask(address))
-                    truth += both("udp", source, address, pid, answer)
+    truth = []
+    with (
+        inside(stage.blue.namespace),
+        bind(bound, both=bound[0] == "::") as waiting,
+        serving(lambda: serve_udp(waiting)),
+        inside(stage.red.namespace),
+    ):
+        for _ in range(count):
+            pid, (_, source, answer) = child(lambda: ask(address))
+            truth += both("udp", source, address, pid, answer)
     return truth
 
 
@@ -55,7 +58,9 @@ def udp_unconnected(stage: Stage, count: int) -> list[Truth]:
 
 def udp_ipv6(stage: Stage, count: int) -> list[Truth]:
     """Clients connect by IPv6."""
-    return _ask(stage, count, lambda server: ask_udp(server, connected=True), bound=("::", PORT), server=stage.blue.ipv6)
+    return _ask(
+        stage, count, lambda server: ask_udp(server, connected=True), bound=("::", PORT), server=stage.blue.ipv6
+    )
 
 
 def udp_ipv6_unconnected(stage: Stage, count: int) -> list[Truth]:
@@ -66,7 +71,9 @@ def udp_ipv6_unconnected(stage: Stage, count: int) -> list[Truth]:
 
 def udp_mapped(stage: Stage, count: int) -> list[Truth]:
     """IPv4 between sockets of IPv6."""
-    return _ask(stage, count, lambda server: ask_udp((f"::ffff:{server[0]}", PORT), connected=False), bound=("::", PORT))
+    return _ask(
+        stage, count, lambda server: ask_udp((f"::ffff:{server[0]}", PORT), connected=False), bound=("::", PORT)
+    )
 
 
 def udp_shared_port(stage: Stage, count: int) -> list[Truth]:
@@ -112,8 +119,8 @@ def udp_port_reuse(stage: Stage, count: int) -> list[Truth]:
 
 def udp_trailing(stage: Stage, count: int) -> list[Truth]:
     """Senders that have ended when their datagram leaves: it waits in a slow interface."""
-    # A millisecond for a datagram, and less for the life of its sender.
-    tbf = ["rate", "10mbit", "burst", "1600", "limit", "4000000"]
+    # Three milliseconds for a datagram, and before the first one a queue of a third of a second.
+    tbf = ["rate", "3mbit", "burst", "1600", "limit", "4000000"]
     _tc(stage, "add", "dev", stage.red.interface, "root", "tbf", *tbf)
     address = (stage.blue.ipv4, PORT)
 
@@ -124,6 +131,9 @@ def udp_trailing(stage: Stage, count: int) -> list[Truth]:
 
     with inside(stage.blue.namespace), bind(address) as server, inside(stage.red.namespace):
         server.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, 64 << 20)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ballast:
+            for _ in range(100):
+                ballast.sendto(bytes(1200), (stage.blue.ipv4, PORT + 1))
         sent = [child(send) for _ in range(count)]
         server.settimeout(10)
         for _ in range(count):

@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS `sockets`
     `user_name` LowCardinality(String) COMMENT 'Name of the user on this host' CODEC(ZSTD),
     `systemd_unit` LowCardinality(String) COMMENT 'systemd unit by the cgroup of the process' CODEC(ZSTD),
     `container_id` LowCardinality(String) COMMENT 'Container by the cgroup of the process' CODEC(ZSTD),
-    `attribution_method` LowCardinality(String) COMMENT 'How the owner is known: ebpf; empty when it is not' CODEC(ZSTD),
+    `attribution_method` LowCardinality(String) COMMENT 'How the owner is known: ebpf or sock_diag, with +conntrack through translated addresses; empty when it is not' CODEC(ZSTD),
     `attribution_confidence` UInt8 COMMENT 'How sure the owner is, percent' CODEC(ZSTD),
     `agent_id` LowCardinality(String) COMMENT 'Identity of the sender: the common name of its certificate' CODEC(ZSTD),
     `host_name` LowCardinality(String) COMMENT 'Host name as the agent states it' CODEC(ZSTD),

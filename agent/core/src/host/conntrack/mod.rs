@@ -32,6 +32,8 @@ use table::Table;
 const TRACKED: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
 /// How often it is looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// And how often, if there are flows to ask for.
+const ASKED: Duration = Duration::from_millis(50);
 /// After the kernel refused, it is asked again so much later.
 const PAUSE: Duration = Duration::from_secs(60);
 const BUFFER: usize = 32_768;
@@ -141,23 +143,23 @@ impl Conntrack {
 
     /// To be called about once a second. `now` in microseconds of UTC.
     pub fn tend(&self, now: i64) {
-        lock(&self.inner).tend(now);
+        lock(&self.inner).tend(now, TICK);
     }
 
     /// The translation of what was said between two times; see `Table::find`.
     pub fn find(&self, said: &Tuple, first: i64, last: i64, now: i64) -> Answer {
         let mut inner = lock(&self.inner);
-        if inner.events.is_none() {
-            return Answer::None;
+        match inner.events {
+            Some(_) => inner.drain(now),
+            None => inner.tend(now, ASKED),
         }
-        inner.drain(now);
         inner.table.find(said, first, last)
     }
 }
 
 impl Inner {
-    fn tend(&mut self, now: i64) {
-        if self.looked.is_some_and(|looked| looked.elapsed() < TICK) {
+    fn tend(&mut self, now: i64, pause: Duration) {
+        if self.looked.is_some_and(|looked| looked.elapsed() < pause) {
             return;
         }
         self.looked = Some(Instant::now());
