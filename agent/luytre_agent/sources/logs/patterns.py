@@ -35,6 +35,7 @@ _NO_FROM = r"(?:(?! from \S+ port \d).)*"
 SSHD = (
     _p(rf"Accepted (?P<method>\S+) for (?P<user>.*) {_FROM}(?: ssh2)?(?:: [\w-]+ (?P<key>\S+))?", "login", "success"),
     _p(rf"Accepted (?P<method>\S+) for (?P<user>{_NO_FROM}) {_FROM} ssh2: [\w-]+ (?P<key>\S+) ID {_NO_FROM}", "login", "success"),
+    _p(rf"Accepted (?P<method>gssapi\S*) for (?P<user>{_NO_FROM}) {_FROM} ssh2: \S+", "login", "success"),
     _p(r"Accepted (?P<method>\S+) for .*", "login", "success"),
     _p(rf"(?:error: )?maximum authentication attempts exceeded for {_WHO}(?P<user>.*) {_FROM}(?: ssh2)?(?: \[preauth\])?", "login", "failure"),
     _p(rf"Failed (?P<method>\S+) for {_WHO}(?P<user>.*) {_FROM}(?: ssh2)?(?:: [\w-]+ (?P<key>\S+))?", "login", "failure"),
@@ -91,7 +92,10 @@ LOGIN = (
 CRON = (
     _p(r"\((?P<user>[^()\s]+)\) CMD \( *(?P<command>.*?) *\)", "cron", "success"),
     _p(r"\((?P<user>[^()\s]+)\) (?:BEGIN EDIT|END EDIT|REPLACE|LIST|DELETE) \((?P<target>[^()\s]+)\)", "cron"),
-    _p(r"\((?P<user>[^()\s]+)\) (?:RELOAD|WRONG FILE OWNER|INSECURE MODE .*|AUTH|ERROR|FAILED.*) \(.*\)", "other"),
+    _p(
+        r"\((?P<user>[^()\s]+)\) (?:RELOAD|CMDEND|CMDOUT|WRONG FILE OWNER|INSECURE MODE .*|AUTH|ERROR|FAILED.*) \(.*\)",
+        "other",
+    ),
 )
 
 _OWNED = r".*\(owned by unix-user:(?P<user>[^()\s]+)\)"
@@ -140,6 +144,8 @@ PAM = (
         r"(?: +user=(?P<target>.*))?",
         "authentication", "failure", "password",
     ),
+    _p(r"authentication success; logname=\S* uid=\d+ euid=\d+ tty=(?P<tty>\S*) ruser=\S* rhost=(?P<ip>\S*) +user=(?P<target>.*)", "other", "success"),
+    _p(r"Consecutive login failures for user (?P<target>\S+) account temporarily locked", "other", "failure"),
     _p(r"(?P<more>\d+) more authentication failures?; .*", "authentication", "failure", "password"),
     _p(r"password changed for (?P<target>\S+)", "password_changed", "success"),
     _p(r"(?:auth could not identify password for|conversation failed|check pass; user unknown).*", "other"),
