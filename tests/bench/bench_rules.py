@@ -19,7 +19,7 @@ from luytre_collector.detect.model import RuleSet
 from luytre_collector.detect.predicates import check, needed
 from luytre_collector.detect.rules import load
 from luytre_collector.detect.stream import Matcher
-from luytre_collector.detect.tree import How, Text, conj, disj
+from luytre_collector.detect.tree import How, Text, columns, conj, disj
 from luytre_common.schema import TABLES
 
 from tests.support.rule_trees import batch, rule
@@ -44,19 +44,21 @@ LINE, IMAGE = (TABLES["processes"].column(name) for name in ("process_command_li
 
 def rows(count: int, dice: random.Random) -> pa.Table:
     """Process rows, two in a thousand of them suspicious."""
-    return batch(
-        "processes",
-        [
-            {
-                "event_action": "exec",
-                "process_executable": dice.choice(IMAGES),
-                "process_command_line": dice.choice(EVIL) if dice.random() < 0.002
-                else " ".join(dice.choices(WORDS, k=8)) + f" {dice.randrange(10**6)}",
-                "user_name": dice.choice(["root", "www-data", "lan"]),
-            }
-            for _ in range(count)
-        ],
-    )  # fmt: skip
+    lines = [
+        dice.choice(EVIL) if dice.random() < 0.002 else f"{' '.join(dice.choices(WORDS, k=8))} {dice.randrange(10**6)}"
+        for _ in range(count)
+    ]
+    given = [
+        {
+            "event_action": "exec",
+            "process_executable": dice.choice(IMAGES),
+            "process_command_line": line,
+            "process_args": line.split(" "),
+            "user_name": dice.choice(["root", "www-data", "lan"]),
+        }
+        for line in lines
+    ]
+    return batch("processes", given)
 
 
 def made(count: int, dice: random.Random) -> RuleSet:
@@ -95,8 +97,8 @@ def brute_force(rules: RuleSet, table: pa.Table) -> dict[str, list[int]]:
     keys = sorted(set[tuple[str, bool]]().union(*(needed(one.tree) for one in mine)))
     batch_ = Batch(table)
     every = pa.array(range(len(batch_)))
-    columns = [batch_.take(TABLES["processes"].column(name), folded, every) for name, folded in keys]
-    values = list(zip(*columns, strict=True))
+    known = {column.name: column for one in mine for column in columns(one.tree)}
+    values = list(zip(*(batch_.take(known[name], folded, every) for name, folded in keys), strict=True))
     layout = {key: at for at, key in enumerate(keys)}
     found = {
         one.head.id: [at for at, row in enumerate(values) if decide(row)]

@@ -84,6 +84,11 @@ default_policy.regex_engine = _Quiet()
 
 def parse(document: Document, complain: Complain) -> Parsed | None:
     """What pySigma reads, or None after complaining."""
+    detection = document.data.get("detection")
+    for key in detection if isinstance(detection, dict) else ():
+        if not isinstance(key, str):  # YAML takes off, on, yes and no for false and true
+            complain(f"detection: a name is read as {key!r}; quote it", document.place_of("detection"))
+            return None
     wanted: dict[str, Any] = {key: document.data[key] for key in ("logsource", "detection") if key in document.data}
     try:
         rule = SigmaRule.from_dict({"title": "rule", **wanted}, collect_errors=True)

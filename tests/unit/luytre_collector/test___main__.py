@@ -40,7 +40,19 @@ def test_help_has_examples_of_every_group(capsys: pytest.CaptureFixture[str]) ->
         parser().parse_args(["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    for word in ("run", "check", "dump", "migrate", "query", "rules", "plan", "pki", "completion", "examples:", "exit codes"):
+    for word in (
+        "run",
+        "check",
+        "dump",
+        "migrate",
+        "query",
+        "rules",
+        "plan",
+        "pki",
+        "completion",
+        "examples:",
+        "exit codes",
+    ):
         assert word in text
     assert len(COMMANDS) == 6
 
@@ -116,6 +128,15 @@ def test_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "rules", "check", str(tmp_path / "none"))
     assert code == 2
     assert "no such file" in err
+    code, out, err = run(capsys, "rules", "check", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert (
+        err
+        == f"luytre-collector: {tmp_path}: no rules in this folder (*.yml, *.yaml); give a file or folder of rules\n"
+    )
+    code, out, _ = run(capsys, "rules", "fields")
+    assert code == 0
+    assert "process_args  a0..." in out
 
 
 def test_pki_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

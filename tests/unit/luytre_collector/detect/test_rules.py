@@ -103,6 +103,7 @@ def test_keywords_look_anywhere(tmp_path: Path) -> None:
         ("logsource: {category: antivirus}\ndetection: {a: {b: c}, condition: a}\n", 3, "no table holds category: antivirus"),
         ("detection: {a: {b: c}, condition: a}\n", 1, "logsource: missing"),
         (SOURCES["processes"] + "detection: [1]\n", 4, "detection"),
+        (SOURCES["processes"] + "detection:\n  off: {User: x}\n  condition: off\n", 4, "a name is read as False; quote it"),
         (SOURCES["processes"] + "level: severe\ndetection: {a: {User: x}, condition: a}\n", 4, "not one of informational"),
         (SOURCES["processes"] + "filter: {}\n", 4, "filters are not supported"),
         ("correlation: 5\n", 3, "not a mapping"),
