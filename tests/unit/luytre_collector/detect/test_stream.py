@@ -7,7 +7,7 @@ import luytre_rules
 import pyarrow as pa
 import pytest
 from luytre_collector.detect import stream
-from luytre_collector.detect.logsource import ROUTES
+from luytre_collector.detect.logsource import ROUTES, field
 from luytre_collector.detect.model import EventRule, RuleSet
 from luytre_collector.detect.rules import load
 from luytre_collector.detect.stream import Matcher
@@ -45,6 +45,15 @@ def test_rows_of_every_table_that_a_rule_may_name_make_alerts(table: str) -> Non
     about_one = rule(1, table, Number(sequence, "=", 0))
     (alert,) = Matcher(RuleSet(events=(about_one,)), time.time).scan(table, batch(table, [{}]))
     assert alert.evidence_ids == (f"{table}/a/b/{table}/0",)
+
+
+def test_an_alert_about_an_argument_shows_it() -> None:
+    given = [{"process_args": ["chmod", "u+S", "/bin/sh"]}, {"process_args": ["chmod"]}]
+    mode = field("processes", "a1")
+    assert mode
+    (alert,) = Matcher(rules(Text(mode, How.CONTAINS, "+s")), time.time).scan("processes", batch("processes", given))
+    assert alert.evidence["process_args[2]"] == "u+S"
+    assert alert.evidence_ids == ("processes/a/b/processes/0",)
 
 
 def test_the_same_row_makes_the_same_alert() -> None:
