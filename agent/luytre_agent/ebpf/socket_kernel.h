@@ -11,6 +11,7 @@
 #define AF_INET6 10
 #define TCP 6
 #define UDP 17
+#define MPTCP 262
 /* include/net/tcp_states.h */
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2

@@ -21,6 +21,8 @@ enum role { UNKNOWN, ACTIVE, PASSIVE, LISTENER };
 
 struct owner {
 	__u64 start, cgroup, since;
+	/* When the socket was made; 0 if it is older. */
+	__u64 made;
 	__u32 pid, uid;
 	char comm[16];
 	__u8 role, told, used, changes, tentative, reserved[3];
@@ -93,7 +95,7 @@ static __always_inline void tell(struct sock *sk, struct owner *owner, __u32 kin
 	describe(&r, owner);
 	r.cookie = bpf_get_socket_cookie(sk);
 	r.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie);
-	r.protocol = BPF_CORE_READ(sk, sk_protocol);
+	r.protocol = flags & LT_CARRIED ? TCP : BPF_CORE_READ(sk, sk_protocol);
 	/* At close skc_num is already 0 for ephemeral ports. */
 	r.local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 	r.remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
@@ -104,7 +106,7 @@ static __always_inline void tell(struct sock *sk, struct owner *owner, __u32 kin
 		BPF_CORE_READ_INTO(&r.local, sk, __sk_common.skc_v6_rcv_saddr);
 		BPF_CORE_READ_INTO(&r.remote, sk, __sk_common.skc_v6_daddr);
 	}
-	if (kind == LT_CLOSE && r.protocol == TCP && !(flags & LT_LISTENER)) {
+	if (kind == LT_CLOSE && r.protocol == TCP && !(flags & (LT_LISTENER | LT_CARRIED))) {
 		struct tcp_sock *tcp = (struct tcp_sock *)sk;
 		r.sent = BPF_CORE_READ(tcp, bytes_sent) - BPF_CORE_READ(tcp, bytes_retrans);
 		r.received = BPF_CORE_READ(tcp, bytes_received);

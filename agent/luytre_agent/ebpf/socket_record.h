@@ -23,6 +23,7 @@
 #define LT_LISTENER 16 /* close of a listener */
 #define LT_USED 32     /* the owner sent, received or connected; otherwise it only made the socket */
 #define LT_HANDED 128  /* another process had used the socket before the owner did */
+#define LT_CARRIED 256 /* MPTCP: other connections carry this one, and are told of themselves */
 #define LT_UNCONNECTED 64 /* UDP: the socket may have other peers as well */
 
 struct socket_record {

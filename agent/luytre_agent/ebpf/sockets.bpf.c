@@ -40,8 +40,10 @@ int on_create(struct bpf_sock *sk)
 {
 	if (ours(sk->family, sk->protocol)) {
 		struct owner *owner = bpf_sk_storage_get(&OWNERS, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-		if (owner)
+		if (owner) {
 			take_hold(owner);
+			owner->made = bpf_ktime_get_boot_ns();
+		}
 	}
 	return 1;
 }
@@ -170,6 +172,30 @@ int on_release(struct bpf_sock *sk)
 	return 1;
 }
 
+/*
+ * An MPTCP socket: the connections that carry it are made by the kernel, which knows of its listener at most. It has the
+ * endpoints of the first of them.
+ */
+static __always_inline int used_carried(struct sock *sk)
+{
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	struct owner *owner;
+
+	if (!BPF_CORE_READ(sk, __sk_common.skc_dport))
+		return 0;
+	owner = bpf_sk_storage_get(&OWNERS, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!owner || (owner->told && owner->pid == pid) || owner->changes > MOST_CHANGES)
+		return 0;
+	if (owner->told)
+		owner->changes++;
+	if (owner->changes <= MOST_CHANGES)
+		take_hold(owner);
+	owner->used = 1;
+	owner->told = 1;
+	tell(sk, owner, LT_OWNER, LT_CARRIED);
+	return 0;
+}
+
 static __always_inline int used(struct sock *sk, int received)
 {
 	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
@@ -181,6 +207,8 @@ static __always_inline int used(struct sock *sk, int received)
 	if (family != AF_INET && family != AF_INET6)
 		return 0;
 	protocol = BPF_CORE_READ(sk, sk_protocol);
+	if (protocol == MPTCP)
+		return used_carried(sk);
 	if (!ours(family, protocol))
 		return 0;
 	owner = bpf_sk_storage_get(&OWNERS, sk, 0, 0);
@@ -219,6 +247,8 @@ static __always_inline int used(struct sock *sk, int received)
 	} else if (received) {
 		owner->told = 2;
 		owner->role = LISTENER;
+		/* It had the port before: what it got first waited for it, while others may have had the port too. */
+		owner->since = owner->made;
 		tell(sk, owner, LT_BIND, 0);
 	}
 	return 0;
@@ -241,6 +271,12 @@ int BPF_PROG(on_state, struct sock *sk, int before, int now)
 {
 	struct owner *owner;
 
+	if (now == TCP_CLOSE && BPF_CORE_READ(sk, sk_protocol) == MPTCP) {
+		owner = bpf_sk_storage_get(&OWNERS, sk, 0, 0);
+		if (owner && owner->told)
+			tell(sk, owner, LT_CLOSE, LT_CARRIED);
+		return 0;
+	}
 	if (BPF_CORE_READ(sk, sk_protocol) != TCP)
 		return 0;
 	if (now != TCP_SYN_SENT && now != TCP_ESTABLISHED && now != TCP_LISTEN && now != TCP_CLOSE)

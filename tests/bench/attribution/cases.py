@@ -41,6 +41,7 @@ CASES = {
         Case(tcp.tcp_prefork),
         Case(tcp.tcp_ipv6),
         Case(tcp.tcp_mapped),
+        Case(tcp.tcp_multipath),
         Case(tcp.tcp_port_reuse),
         Case(tcp.tcp_port_storm),
         Case(tcp.loopback, places=_LOOPBACK),

@@ -11,6 +11,7 @@ from itertools import pairwise
 from deploy.demo.namespaces import inside
 from tests.bench.attribution.stage import Stage
 from tests.bench.attribution.talk import (
+    MPTCP,
     Address,
     Answer,
     Truth,
@@ -35,13 +36,14 @@ def _ask(
     ask: Callable[[Address], Answer],
     *,
     workers: int = 1,
+    protocol: int = 0,
     bound: str = "",
     server: str = "",
 ) -> list[Truth]:
     """As many clients, each a process of its own, one after the other. `bound`: where the server listens."""
     server = server or stage.blue.ipv4
     with inside(stage.blue.namespace):
-        listener = listen((bound or server, PORT), both=bound == "::")
+        listener = listen((bound or server, PORT), protocol, both=bound == "::")
         with listener, serving(lambda: serve_tcp(listener), workers):
             truth = []
             with inside(stage.red.namespace):
@@ -69,6 +71,11 @@ def tcp_ipv6(stage: Stage, count: int) -> list[Truth]:
 def tcp_mapped(stage: Stage, count: int) -> list[Truth]:
     """IPv4 between sockets of IPv6."""
     return _ask(stage, count, lambda server: ask_tcp((f"::ffff:{server[0]}", server[1])), bound="::")
+
+
+def tcp_multipath(stage: Stage, count: int) -> list[Truth]:
+    """MPTCP at both ends: the kernel makes the connections that carry it."""
+    return _ask(stage, count, lambda server: ask_tcp(server, protocol=MPTCP), protocol=MPTCP)
 
 
 def tcp_port_reuse(stage: Stage, count: int) -> list[Truth]:

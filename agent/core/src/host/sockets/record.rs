@@ -10,6 +10,7 @@ const LISTENER: u32 = 16;
 const USED: u32 = 32;
 const UNCONNECTED: u32 = 64;
 const HANDED: u32 = 128;
+const CARRIED: u32 = 256;
 
 /// What happened to a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,11 @@ impl Record {
     /// A close before which nothing was told.
     pub fn untold(&self) -> bool {
         self.flags & UNTOLD != 0
+    }
+
+    /// Of MPTCP, which other connections carry.
+    pub fn carried(&self) -> bool {
+        self.flags & CARRIED != 0
     }
 
     /// A socket that waits for others: its own end is the destination.

@@ -58,7 +58,7 @@ pub struct Rows {
 
 /// Whether a record is more than news for the table of owners.
 pub fn makes_row(record: &Record) -> bool {
-    record.kind != Kind::Owner && !(record.kind == Kind::Accept && record.tentative())
+    record.kind != Kind::Owner && !(record.kind == Kind::Accept && record.tentative()) && !record.carried()
 }
 
 impl Rows {
