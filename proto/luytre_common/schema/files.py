@@ -27,7 +27,7 @@ FILES = Table(
         Column("file_previous_path", Kind.TEXT, "Path before a move", sigma=("SourceFilename",), example=""),
         Column("file_type", Kind.NAME, "file, dir, symlink, fifo, socket, device", example="file"),
         Column("file_inode", Kind.U64, "Inode", example="131077"),
-        Column("file_size", Kind.U64, "Size, bytes", codec="T64, ZSTD", example="1523"),
+        Column("file_size", Kind.U64, "Size, bytes", example="1523"),
         Column("file_mode", Kind.NAME, "Permission bits, octal", example="0644"),
         Column("file_previous_mode", Kind.NAME, "Permission bits before, octal; empty if unknown", example="0644"),
         Column("file_owner", Kind.NAME, "Owner's name, or the number", example="root"),

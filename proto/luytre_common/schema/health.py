@@ -15,9 +15,7 @@ _SAMPLE = (
     Column("component", Kind.NAME, "Who counts", example="packets"),
     Column("counter", Kind.NAME, "What is counted", example="kernel_dropped"),
     Column("label", Kind.NAME, "Split of the counter: an interface, a table, a cause", example="eth0"),
-    Column(
-        "value", Kind.U64, "The count since the process started, or a gauge's value", codec="T64, ZSTD", example="0"
-    ),
+    Column("value", Kind.U64, "The count since the process started, or a gauge's value", example="0"),
 )
 
 AGENT_HEALTH = Table(

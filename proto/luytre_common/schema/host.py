@@ -111,9 +111,7 @@ PROCESSES = Table(
             "Exit status of an exit event; minus the signal number if killed by one",
             example="0",
         ),
-        Column(
-            "process_lifetime", Kind.U64, "Creation to exit, microseconds; 0 on exec", codec="T64, ZSTD", example="0"
-        ),
+        Column("process_lifetime", Kind.U64, "Creation to exit, microseconds; 0 on exec", example="0"),
         Column("process_args", Kind.TEXTS, "Arguments, redacted", elements="a", example="['bash', '-i']"),
         Column(
             "process_script",
@@ -146,13 +144,10 @@ PROCESSES = Table(
             "process_cpu_time",
             Kind.U64,
             "Time on a processor at exit, microseconds, as the scheduler last counted",
-            codec="T64, ZSTD",
             example="1200",
         ),
-        Column(
-            "process_io_read_bytes", Kind.U64, "Bytes read from storage, at exit", codec="T64, ZSTD", example="4096"
-        ),
-        Column("process_io_write_bytes", Kind.U64, "Bytes written to storage, at exit", codec="T64, ZSTD", example="0"),
+        Column("process_io_read_bytes", Kind.U64, "Bytes read from storage, at exit", example="4096"),
+        Column("process_io_write_bytes", Kind.U64, "Bytes written to storage, at exit", example="0"),
         Column(
             "process_oddities",
             Kind.NAME,

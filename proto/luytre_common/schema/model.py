@@ -80,7 +80,7 @@ class Column:
 
     name: the ECS field with dots as underscores; where ECS has none, Zeek's term.
     meaning: one line, with the unit and the source of a format.
-    codec: ClickHouse codec expression, empty for the server's default.
+    codec: ClickHouse codec expression, empty for what suits the kind (see the collector's `store.ddl`).
     sigma: names by which Sigma rules may call it, besides its own.
     elements: of a list, the word before the number by which Sigma rules call its elements: `a` for a0, a1, a2.
     alias: the SQL expression of an ALIAS column.

@@ -20,14 +20,12 @@ SOCKETS = Table(
             "source_payload_bytes",
             Kind.U64,
             "Payload bytes from the originator, by the kernel's count at close",
-            codec="T64, ZSTD",
             example="517",
         ),
         Column(
             "destination_payload_bytes",
             Kind.U64,
             "Payload bytes from the responder, by the kernel's count at close",
-            codec="T64, ZSTD",
             example="4096",
         ),
         Column(
