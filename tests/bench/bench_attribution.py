@@ -16,12 +16,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from luytre_agent import _core
+from luytre_agent.sources import processes
 from luytre_agent.sources.sockets import LADDER
 
 from tests.bench.attribution.cases import CASES, Case
@@ -73,7 +74,7 @@ class Watch:
     def __init__(self, where: Stage, places: tuple[str, ...], rung: str) -> None:
         self.owners = _core.Owners()
         self.sources: dict[str, Any] = {
-            "processes": _core.ProcessEvents("ebpf", owners=self.owners),
+            "processes": _process_events(self.owners),
             "sockets": _core.SocketEvents(rung, self.owners),
         }
         for place in places:
@@ -103,6 +104,14 @@ class Watch:
                 self._running.discard(name)
                 self._threads[name].join()
                 self._take(name, self.sources[name].close())
+
+
+def _process_events(owners: _core.Owners) -> _core.ProcessEvents:
+    """By the best rung that holds here."""
+    for rung in processes.LADDER:
+        with suppress(OSError):
+            return _core.ProcessEvents(rung, owners=owners)
+    raise RuntimeError("process events cannot be had; are you root?")
 
 
 @contextmanager

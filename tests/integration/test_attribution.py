@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from luytre_agent import _core
+from luytre_agent.sources.sockets import LADDER
 
+from deploy.demo.namespaces import inside
+from tests.bench.attribution import translations
 from tests.bench.attribution.cases import CASES
+from tests.bench.attribution.stage import stage
+from tests.bench.attribution.talk import bind
 
 pytestmark = pytest.mark.root
 
@@ -18,6 +27,8 @@ ROOT = Path(__file__).parents[2]
 COUNT = 12
 #: They mostly wait; each makes its own namespaces.
 AT_ONCE = 5
+#: Translations that are more than the socket has room for.
+FLOOD = 20_000
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +69,42 @@ def test_what_passes_through_is_told_apart_from_what_is_here(scores: dict[str, d
         assert scores[case]["known_by"]["ebpf+conntrack 85 %"] >= COUNT
     assert scores["udp_trailing"]["known_by"]["ebpf 70 %"] > 0
     assert scores["udp_shared_port"]["counters"]["flows_doubtful"] >= COUNT
+
+
+def test_translations_that_were_lost_are_asked_for_again() -> None:
+    """More of them than the kernel keeps news of while nobody reads. The flow of the last one has its process."""
+
+    def ask() -> int:
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.sendto(b"x", (where.blue.ipv4, 53))
+            return int(client.getsockname()[1])
+
+    with stage() as where:
+        translations.redirect(where.blue, 53, 7001)
+        owners = _core.Owners()
+        with (
+            closing(_core.SocketEvents(LADDER[0], owners)) as sockets,
+            closing(
+                _core.LiveCapture(where.blue.interface, network_namespace=where.blue.namespace, owners=owners)
+            ) as capture,
+        ):
+            with inside(where.blue.namespace):
+                server = bind(("", 7001))
+            with server, inside(where.red.namespace):
+                ask()
+                server.recv(8)
+                capture.poll(1.1)
+                for number in range(FLOOD):
+                    ask()
+                    if number % 1000 == 0:
+                        sockets.poll(0.0)
+                port = ask()
+                sockets.poll(0.0)
+            batches = capture.close()
+            sockets.close()
+            counters = sockets.counters()
+    assert counters["nat_overruns"] >= 1
+    assert counters["nat_dumps"] >= 2
+    rows = [row for batch in batches for row in map(json.loads, _core.to_json_lines(batch).splitlines())]
+    (last,) = [row for row in rows if row["source_port"] == port][-1:]
+    assert (last["process_pid"], last["attribution_method"]) == (os.getpid(), "ebpf+conntrack")

@@ -120,6 +120,9 @@ struct Inner {
     buffer: Vec<u8>,
     looked: Option<Instant>,
     refused: Option<Instant>,
+    /// Events were lost, and it was not asked anew yet.
+    stale: bool,
+    asked: Option<Instant>,
     /// All that the kernel had told until then was taken in, microseconds.
     heard: i64,
 }
@@ -136,6 +139,8 @@ impl Conntrack {
             buffer: Vec::new(),
             looked: None,
             refused: None,
+            stale: false,
+            asked: None,
             heard: 0,
         };
         Self { inner: Mutex::new(inner) }
@@ -153,7 +158,10 @@ impl Conntrack {
             Some(_) => inner.drain(now),
             None => inner.tend(now, ASKED),
         }
-        inner.table.find(said, first, last)
+        match inner.table.find(said, first, last) {
+            Answer::None if inner.stale => Answer::Doubt,
+            answer => answer,
+        }
     }
 }
 
@@ -208,7 +216,7 @@ impl Inner {
                 }
             })
         });
-        self.buffer = buffer;
+        (self.buffer, self.stale, self.asked) = (buffer, false, Some(Instant::now()));
         self.totals.dumps.fetch_add(1, Ordering::Relaxed);
         for message in messages {
             self.take(message, 0, now);
@@ -223,10 +231,12 @@ impl Inner {
         let Some(events) = self.events.take() else { return };
         let mut buffer = std::mem::take(&mut self.buffer);
         let since = self.heard.min(now);
-        let result = events.drain(&mut buffer, |message| self.take(message, since, now));
-        (self.buffer, self.events, self.heard) = (buffer, Some(events), now);
-        if result.is_err() {
+        while events.drain(&mut buffer, |message| self.take(message, since, now)).is_err() {
             self.totals.overruns.fetch_add(1, Ordering::Relaxed);
+            self.stale = true;
+        }
+        (self.buffer, self.events, self.heard) = (buffer, Some(events), now);
+        if self.stale && self.asked.is_none_or(|asked| asked.elapsed() >= TICK) {
             self.table.end_all(now);
             self.dump(now);
         }
@@ -271,3 +281,6 @@ impl Inner {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

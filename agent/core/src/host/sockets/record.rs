@@ -171,6 +171,15 @@ mod tests {
     }
 
     #[test]
+    fn what_other_connections_carry_is_told_from_what_has_its_own() {
+        let mut bytes = [0; LENGTH];
+        bytes[0] = 6;
+        assert!(!Record::parse(&bytes).expect("a record").carried());
+        bytes[4..8].copy_from_slice(&CARRIED.to_ne_bytes());
+        assert!(Record::parse(&bytes).expect("a record").carried());
+    }
+
+    #[test]
     fn what_is_no_record_is_none() {
         assert_eq!(Record::parse(&[1; 143]), None);
         assert_eq!(Record::parse(&[0; LENGTH]), None);
