@@ -90,7 +90,10 @@ class Batch:
         """The values of some rows as Python objects."""
         array = self.array(column)
         if isinstance(array, pa.DictionaryArray):
-            return list(self.values(column, folded).take(array.indices.take(rows)).to_pylist())
+            values, indices = self.values(column, folded), array.indices.take(rows)
+            if len(values) < len(indices):  # each value becomes a Python object once
+                return list(map(values.to_pylist().__getitem__, indices.to_pylist()))
+            return list(values.take(indices).to_pylist())
         if isinstance(array, pa.ListArray):
             lists = array.take(rows)
             if folded:
