@@ -160,7 +160,7 @@ class Owners:
     `most`: ends that are kept at a time.
     """
 
-    def __new__(cls, most: int = 131_072) -> Self: ...
+    def __new__(cls, most: int = 57_344) -> Self: ...
     @property
     def known(self) -> int:
         """Ends that are known now."""

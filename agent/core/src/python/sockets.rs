@@ -21,7 +21,7 @@ pub struct Owners(pub Arc<owners::Owners>);
 #[pymethods]
 impl Owners {
     #[new]
-    #[pyo3(signature = (most=131_072))]
+    #[pyo3(signature = (most=57_344))]
     fn new(most: usize) -> Self {
         Self(Arc::new(owners::Owners::new(most)))
     }

@@ -37,8 +37,8 @@ const ASKED: Duration = Duration::from_millis(50);
 /// After the kernel refused, it is asked again so much later.
 const PAUSE: Duration = Duration::from_secs(60);
 const BUFFER: usize = 32_768;
-/// Translations that are kept, by network namespace: some 20 MB at worst.
-const MOST: usize = 65_536;
+/// Translations that are kept, by network namespace.
+const MOST: usize = 28_672;
 
 /// Totals over all network namespaces.
 #[derive(Debug, Default)]

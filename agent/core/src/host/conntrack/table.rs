@@ -65,7 +65,11 @@ impl Table {
         self.serial += 1;
         self.known.insert(self.serial, Known { id, translation, from, until: OPEN });
         for said in sides(&translation) {
-            self.said.entry(said).or_default().push(self.serial);
+            let serials = self.said.entry(said).or_default();
+            if serials.is_empty() {
+                serials.reserve_exact(1);
+            }
+            serials.push(self.serial);
         }
         self.order.push_back(self.serial);
         while self.known.len() > self.most {

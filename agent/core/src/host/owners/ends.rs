@@ -34,7 +34,8 @@ impl Slot {
     }
 }
 
-/// The sockets that have, and had, one and the same end.
+/// The sockets that have, and had, one and the same end. Mostly that is one, so there is room for one at first, here and
+/// below.
 #[derive(Default)]
 struct Line {
     open: Vec<Slot>,
@@ -48,9 +49,15 @@ impl Line {
     fn close(&mut self, serial: u64, time: i64) -> bool {
         let Some(at) = self.open.iter().position(|slot| slot.serial == serial) else { return false };
         let mut slot = self.open.swap_remove(at);
+        if self.open.is_empty() {
+            self.open = Vec::new();
+        }
         slot.until = time;
         self.longest = self.longest.max(time.saturating_sub(slot.from));
         let at = self.closed.partition_point(|slot| slot.until <= time);
+        if self.closed.is_empty() {
+            self.closed.reserve_exact(1);
+        }
         self.closed.insert(at, slot);
         true
     }
@@ -119,12 +126,19 @@ impl Ends {
         self.serial += 1;
         slot.serial = self.serial;
         let left = (ends.len() >= MOST_OF_SOCKET).then(|| ends.pop_front()).flatten();
+        if ends.is_empty() {
+            ends.reserve_exact(1);
+        }
         ends.push_back((end, self.serial));
         if let Some((end, serial)) = left {
             self.ended(end, serial, slot.from);
         }
         self.order.push_back((socket, self.serial));
-        self.lines.entry(end).or_default().open.push(slot);
+        let open = &mut self.lines.entry(end).or_default().open;
+        if open.is_empty() {
+            open.reserve_exact(1);
+        }
+        open.push(slot);
         self.count += 1;
         *self.namespaces.entry(end.netns).or_default() += 1;
         self.crowd(&end);

@@ -97,7 +97,7 @@ pub struct Owners {
 
 impl Default for Owners {
     fn default() -> Self {
-        Self::new(131_072)
+        Self::new(57_344)
     }
 }
 
