@@ -409,7 +409,8 @@ impl Ends {
         if near().filter(other).any(|slot| together(slot) >= 0 && 2 * together(slot) >= longest) {
             return Answer::Doubt;
         }
-        if best.confidence == 0 { Answer::Nobody } else { Answer::One(best.owner.clone(), best.confidence) }
+        // The flow is this socket's, whosever that is: no listener answers in its place.
+        if best.confidence == 0 { Answer::Doubt } else { Answer::One(best.owner.clone(), best.confidence) }
     }
 }
 

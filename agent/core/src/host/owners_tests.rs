@@ -94,6 +94,15 @@ fn two_servers_of_one_port_are_a_doubt() {
 }
 
 #[test]
+fn a_socket_without_an_owner_is_a_doubt_and_no_other_answers_for_it() {
+    let owners = Owners::new(100);
+    owners.open(end(6, ANY, 53, ANY, 0), 1, 0, owner(1), 100);
+    owners.open(end(6, four(2), 53, four(1), 40_000), 2, 0, owner(0), 0);
+    assert_eq!(ask(&owners, &question(6, S, 2 * S)), None);
+    assert_eq!(owners.counts().doubtful, 1);
+}
+
+#[test]
 fn loopback_is_the_originators_or_nobodys() {
     let owners = Owners::new(100);
     let lo = |last| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, last];

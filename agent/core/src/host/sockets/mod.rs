@@ -1,8 +1,10 @@
 //! Socket events to columns, and to the table of owners.
 //!
-//! `ebpf` (`record`) → `rows` → columns; at once → `owners`.
+//! `ebpf`, or below it `diag` → `record` → `rows` → columns; at once → `owners`.
 
+pub mod diag;
 mod ebpf;
+pub mod ports;
 mod record;
 mod rows;
 
@@ -10,13 +12,15 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::Totals;
 use super::bpf::Ring;
 use super::owners::Owners;
-use super::{Settings, Totals};
 use crate::columns::{Sealed, TableBuilder};
 use crate::schema::SOCKETS;
+use diag::Diag;
 use record::Record;
 use rows::Rows;
 
@@ -27,32 +31,55 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// Events that may wait for that.
 const MOST_WAITING: usize = 65_536;
 
-/// How events are learnt.
+/// How events are learnt, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rung {
     Ebpf,
+    SockDiag,
 }
 
 impl Rung {
     /// By its name, which is also the `event_source` of its rows.
     pub fn by_name(name: &str) -> Option<Self> {
-        (name == Self::Ebpf.name()).then_some(Self::Ebpf)
+        [Self::Ebpf, Self::SockDiag].into_iter().find(|rung| rung.name() == name)
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Ebpf => "ebpf",
+            Self::SockDiag => "sock_diag",
         }
     }
 }
 
+/// How the kernel is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking {
+    /// eBPF: size of the ring, a power of two.
+    pub ring_bytes: usize,
+    /// sock_diag: how often, unless that takes too long.
+    pub every: Duration,
+}
+
+/// When a batch is cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Cutting {
+    pub batch_rows: usize,
+    pub batch_age: Duration,
+}
+
+enum Kernel {
+    Ring(Box<Ring>),
+    Diag(Box<Diag>),
+}
+
 /// Socket events of this host.
 pub struct SocketEvents {
-    ring: Ring,
+    kernel: Kernel,
     rows: Rows,
     owners: Arc<Owners>,
     builder: TableBuilder,
-    settings: Settings,
+    cutting: Cutting,
     waiting: VecDeque<(Instant, Record)>,
     /// When the first row of the batch came.
     begun: Option<Instant>,
@@ -61,18 +88,19 @@ pub struct SocketEvents {
 
 impl SocketEvents {
     /// Attaches to the kernel. Errors are one line for people.
-    pub fn open(rung: Rung, settings: Settings, owners: Arc<Owners>) -> io::Result<Self> {
+    pub fn open(rung: Rung, asking: Asking, cutting: Cutting, owners: Arc<Owners>) -> io::Result<Self> {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-        let ring = match rung {
-            Rung::Ebpf => ebpf::open(settings.ring_bytes)?,
+        let kernel = match rung {
+            Rung::Ebpf => Kernel::Ring(Box::new(ebpf::open(asking.ring_bytes)?)),
+            Rung::SockDiag => Kernel::Diag(Box::new(Diag::open(asking.every)?)),
         };
         owners.feeding(true);
         Ok(Self {
-            ring,
+            kernel,
             rows: Rows::new(rung.name(), boot_id, owners.clone())?,
             owners,
             builder: TableBuilder::new(&SOCKETS),
-            settings,
+            cutting,
             waiting: VecDeque::new(),
             begun: None,
             refreshed: Instant::now(),
@@ -88,23 +116,37 @@ impl SocketEvents {
                 self.refreshed = Instant::now();
                 self.rows.refresh()?;
             }
-            self.drain(&mut batches);
-            self.push_due(PATIENCE, &mut batches);
-            if self.begun.is_some_and(|begun| begun.elapsed() >= self.settings.batch_age) {
+            self.drain(&mut batches)?;
+            // What was looked up is known at once.
+            let patience = if matches!(self.kernel, Kernel::Ring(_)) { PATIENCE } else { Duration::ZERO };
+            self.push_due(patience, &mut batches);
+            if self.begun.is_some_and(|begun| begun.elapsed() >= self.cutting.batch_age) {
                 self.cut(&mut batches);
             }
             let now = Instant::now();
             if !batches.is_empty() || now >= deadline {
                 return Ok(batches);
             }
-            self.ring.wait((deadline - now).min(TICK))?;
+            let time = (deadline - now).min(TICK);
+            match &self.kernel {
+                Kernel::Ring(ring) => ring.wait(time)?,
+                Kernel::Diag(_) => thread::sleep(time),
+            }
         }
     }
 
     /// Takes in what waits in the kernel.
-    fn drain(&mut self, batches: &mut Vec<Sealed>) {
+    fn drain(&mut self, batches: &mut Vec<Sealed>) -> io::Result<()> {
         let begun = wall_clock();
-        while let Some(record) = self.ring.receive(Record::parse) {
+        let mut all = true;
+        if let Kernel::Diag(diag) = &mut self.kernel {
+            all = diag.is_due();
+            if all { diag.look()? } else { diag.listen()? }
+        }
+        while let Some(record) = match &mut self.kernel {
+            Kernel::Ring(ring) => ring.receive(Record::parse),
+            Kernel::Diag(diag) => diag.receive(),
+        } {
             self.rows.own(&record);
             if rows::makes_row(&record) {
                 self.waiting.push_back((Instant::now(), record));
@@ -113,7 +155,10 @@ impl SocketEvents {
                 self.push_due(Duration::ZERO, batches);
             }
         }
-        self.owners.drained(begun);
+        if all {
+            self.owners.drained(begun);
+        }
+        Ok(())
     }
 
     fn push_due(&mut self, patience: Duration, batches: &mut Vec<Sealed>) {
@@ -121,7 +166,7 @@ impl SocketEvents {
             let Some((_, record)) = self.waiting.pop_front() else { break };
             self.rows.push(&record, &mut self.builder);
             self.begun.get_or_insert_with(Instant::now);
-            if self.builder.is_full(self.settings.batch_rows) {
+            if self.builder.is_full(self.cutting.batch_rows) {
                 self.cut(batches);
             }
         }
@@ -135,7 +180,7 @@ impl SocketEvents {
     /// Totals since the start, by name; `ends_known` is a gauge.
     pub fn counters(&self) -> Totals {
         let (counts, owners) = (self.rows.counts(), self.owners.counts());
-        vec![
+        let mut totals = vec![
             ("connect", counts.connect),
             ("accept", counts.accept),
             ("listen", counts.listen),
@@ -145,24 +190,38 @@ impl SocketEvents {
             ("owner_changed", counts.owner_changed),
             ("owner_unknown", counts.owner_unknown),
             ("program_unknown", counts.program_unknown),
-            ("lost", self.ring.lost()),
-            ("malformed", self.ring.malformed()),
             ("flows_attributed", owners.attributed),
             ("flows_unattributed", owners.unattributed),
             ("flows_doubtful", owners.doubtful),
             ("ends_evicted", owners.evicted),
             ("ends_known", self.owners.known() as u64),
-        ]
+        ];
+        match &self.kernel {
+            Kernel::Ring(ring) => totals.extend([("lost", ring.lost()), ("malformed", ring.malformed())]),
+            Kernel::Diag(diag) => totals.extend(diag.totals()),
+        }
+        totals
     }
 
     /// Lets go of the kernel, takes in what it had said, and returns the last batches and totals.
-    pub fn close(mut self) -> (Vec<Sealed>, Totals) {
+    pub fn close(mut self) -> io::Result<(Vec<Sealed>, Totals)> {
         let mut batches = Vec::new();
-        self.ring.stop();
-        self.drain(&mut batches);
+        match &mut self.kernel {
+            Kernel::Ring(ring) => ring.stop(),
+            Kernel::Diag(diag) => diag.look()?,
+        }
+        self.drain(&mut batches)?;
         self.push_due(Duration::ZERO, &mut batches);
         self.cut(&mut batches);
-        (batches, self.counters())
+        Ok((batches, self.counters()))
+    }
+
+    /// What this rung could tell but cannot here, a line each.
+    pub fn lacks(&mut self) -> Vec<String> {
+        match &mut self.kernel {
+            Kernel::Ring(_) => Vec::new(),
+            Kernel::Diag(diag) => diag.lacks(),
+        }
     }
 }
 
