@@ -67,7 +67,7 @@ class LiveCapture:
         *,
         network_namespace: str = ...,
         exclude: Sequence[tuple[str, int]] = ...,
-        ring_bytes: int = 1_048_576,
+        ring_bytes: int = 4_194_304,
         snap_length: int = 2048,
         promiscuous: bool = False,
         inactive_timeout_s: float = 60.0,
@@ -200,8 +200,8 @@ def read_process(pid: int) -> Process | None:
 
 @final
 class SocketEvents:
-    """Socket events from the kernel, which also fill `owners`. `rung` is "ebpf" or "sock_diag". OSError or ValueError if
-    it cannot start."""
+    """Socket events from the kernel, which also fill `owners`. `rung` is "ebpf" or "sock_diag". OSError or ValueError
+    if it cannot start."""
 
     def __new__(
         cls,
@@ -212,6 +212,8 @@ class SocketEvents:
         batch_seconds: float = 0.5,
         ring_bytes: int = 1_048_576,
         poll_seconds: float = 0.5,
+        watch_use: bool = True,
+        iterate: bool = True,
     ) -> Self: ...
     def poll(self, timeout_s: float) -> list[Sealed]: ...
     def lacks(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The rung below eBPF, with real sockets and real processes: what is looked up is right, and what is not known is said."""
+"""The rung below eBPF, with real sockets and processes: what is looked up is right, and what is not known is said."""
 
 from __future__ import annotations
 
@@ -196,4 +196,6 @@ def test_it_counts_what_it_does(watch: Watch) -> None:
     assert counters["walk_microseconds"] > 0
     assert counters["sockets_known"] > 0
     quiet = ("lost", "malformed", "dumps_failed", "dumps_interrupted", "walks_cut", "processes_refused")
-    assert {name: counters[name] for name in (*quiet, "sockets_skipped")} == dict.fromkeys((*quiet, "sockets_skipped"), 0)
+    assert {name: counters[name] for name in (*quiet, "sockets_skipped")} == dict.fromkeys(
+        (*quiet, "sockets_skipped"), 0
+    )

@@ -67,8 +67,8 @@ class LadderSource:
         return self._events.poll(timeout_s) if self._events else ()
 
     def samples(self) -> Sequence[Sample]:
-        """See `Source.samples`; split by rung. `refused` counts the rungs that were tried in vain, `lacking` what the one that answered
-        cannot tell here."""
+        """See `Source.samples`; split by rung. `refused` counts the rungs that were tried in vain, `lacking` what the
+        one that answered cannot tell here."""
         counters = self._events.counters() if self._events else self._last
         samples = [Sample(self.name, name, self.rung, value) for name, value in sorted(counters.items())]
         if self.lacking:

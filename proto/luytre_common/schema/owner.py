@@ -44,7 +44,7 @@ ATTRIBUTION = (
     Column(
         "attribution_method",
         Kind.NAME,
-        "How the owner is known: ebpf; empty when it is not",
+        "How the owner is known: ebpf or sock_diag; empty when it is not",
         example="ebpf",
     ),
     Column("attribution_confidence", Kind.U8, "How sure the owner is, percent", example="100"),

@@ -51,7 +51,8 @@ pub struct SocketEvents(Shared<Worker>);
 #[pymethods]
 impl SocketEvents {
     #[new]
-    #[pyo3(signature = (rung, owners, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=1_048_576, poll_seconds=0.5))]
+    #[pyo3(signature = (rung, owners, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=1_048_576, poll_seconds=0.5,
+                        watch_use=true, iterate=true))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -61,6 +62,8 @@ impl SocketEvents {
         batch_seconds: f64,
         ring_bytes: usize,
         poll_seconds: f64,
+        watch_use: bool,
+        iterate: bool,
     ) -> PyResult<Self> {
         let Some(rung) = Rung::by_name(rung) else {
             return Err(PyValueError::new_err(format!("there is no rung {rung}; give ebpf or sock_diag")));
@@ -71,7 +74,8 @@ impl SocketEvents {
         let batch_age = Duration::from_micros(microseconds("batch_seconds", batch_seconds)?.unsigned_abs());
         let owners = owners.get().0.clone();
         let every = Duration::from_micros(microseconds("poll_seconds", poll_seconds)?.unsigned_abs());
-        let (asking, cutting) = (Asking { ring_bytes, every }, Cutting { batch_rows, batch_age });
+        let (asking, cutting) =
+            (Asking { ring_bytes, uses: watch_use, iterate, every }, Cutting { batch_rows, batch_age });
         let core = py.detach(|| Core::open(rung, asking, cutting, owners))?;
         Ok(Self(Shared::new(Worker { core: Some(core), last: Totals::default() })))
     }
@@ -90,7 +94,7 @@ impl SocketEvents {
 
     /// What this rung could tell but cannot here, a line each.
     fn lacks(&self, py: Python<'_>) -> Vec<String> {
-        self.0.work(py, |worker| worker.core.as_mut().map_or(Vec::new(), Core::lacks))
+        self.0.work(py, |worker| worker.core.as_ref().map_or(Vec::new(), |core| core.lacks().to_vec()))
     }
 
     /// Detaches from the kernel; the last batches.

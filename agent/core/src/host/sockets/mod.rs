@@ -57,6 +57,10 @@ impl Rung {
 pub struct Asking {
     /// eBPF: size of the ring, a power of two.
     pub ring_bytes: usize,
+    /// eBPF: whether sends and receives are watched, and whether the descriptors of all processes are gone through for the
+    /// sockets that are there already; without the latter they are looked up as on the rung below.
+    pub uses: bool,
+    pub iterate: bool,
     /// sock_diag: how often, unless that takes too long.
     pub every: Duration,
 }
@@ -76,6 +80,9 @@ enum Kernel {
 /// Socket events of this host.
 pub struct SocketEvents {
     kernel: Kernel,
+    lacks: Vec<String>,
+    /// Whether the kernel tells which process uses a socket.
+    tells_use: bool,
     rows: Rows,
     owners: Arc<Owners>,
     builder: TableBuilder,
@@ -90,21 +97,59 @@ impl SocketEvents {
     /// Attaches to the kernel. Errors are one line for people.
     pub fn open(rung: Rung, asking: Asking, cutting: Cutting, owners: Arc<Owners>) -> io::Result<Self> {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-        let kernel = match rung {
-            Rung::Ebpf => Kernel::Ring(Box::new(ebpf::open(asking.ring_bytes)?)),
-            Rung::SockDiag => Kernel::Diag(Box::new(Diag::open(asking.every)?)),
+        let (kernel, tells_use, iterates, lacks) = match rung {
+            Rung::Ebpf => {
+                let opened = ebpf::open(asking.ring_bytes, asking.uses, asking.iterate)?;
+                (Kernel::Ring(Box::new(opened.ring)), opened.tells_use, opened.iterates, opened.lacks)
+            }
+            Rung::SockDiag => {
+                let diag = Diag::open(asking.every)?;
+                let lacks = diag.lacks();
+                (Kernel::Diag(Box::new(diag)), true, true, lacks)
+            }
         };
         owners.feeding(true);
-        Ok(Self {
+        let mut events = Self {
             kernel,
-            rows: Rows::new(rung.name(), boot_id, owners.clone())?,
+            lacks,
+            tells_use,
+            rows: Rows::new(boot_id, owners.clone())?,
             owners,
             builder: TableBuilder::new(&SOCKETS),
             cutting,
             waiting: VecDeque::new(),
             begun: None,
             refreshed: Instant::now(),
-        })
+        };
+        if let Err(error) = events.seed(iterates) {
+            let line = format!("sockets older than the agent stay unknown until they are used: {error}");
+            events.lacks.push(line);
+        }
+        Ok(events)
+    }
+
+    /// Learns of the sockets that are there already; what the programs cannot is looked up as on the rung below, which
+    /// finds them by itself.
+    fn seed(&mut self, iterates: bool) -> io::Result<()> {
+        let mut seeds = Vec::new();
+        match &mut self.kernel {
+            Kernel::Ring(ring) if iterates => ebpf::seed(ring, |record| seeds.push(record))?,
+            Kernel::Ring(_) => {
+                let mut diag = Diag::open(Duration::MAX)?;
+                diag.look()?;
+                seeds.extend(std::iter::from_fn(|| diag.receive()));
+            }
+            Kernel::Diag(_) => {}
+        }
+        seeds.into_iter().for_each(|record| self.take(record));
+        Ok(())
+    }
+
+    fn take(&mut self, record: Record) {
+        self.rows.own(&record);
+        if rows::makes_row(&record, self.tells_use) {
+            self.waiting.push_back((Instant::now(), record));
+        }
     }
 
     /// Works for at most about `timeout`; returns the batches that became full or old enough.
@@ -147,10 +192,7 @@ impl SocketEvents {
             Kernel::Ring(ring) => ring.receive(Record::parse),
             Kernel::Diag(diag) => diag.receive(),
         } {
-            self.rows.own(&record);
-            if rows::makes_row(&record) {
-                self.waiting.push_back((Instant::now(), record));
-            }
+            self.take(record);
             if self.waiting.len() > MOST_WAITING {
                 self.push_due(Duration::ZERO, batches);
             }
@@ -164,7 +206,7 @@ impl SocketEvents {
     fn push_due(&mut self, patience: Duration, batches: &mut Vec<Sealed>) {
         while self.waiting.front().is_some_and(|(came, _)| came.elapsed() >= patience) {
             let Some((_, record)) = self.waiting.pop_front() else { break };
-            self.rows.push(&record, &mut self.builder);
+            self.rows.push(&record, self.tells_use, &mut self.builder);
             self.begun.get_or_insert_with(Instant::now);
             if self.builder.is_full(self.cutting.batch_rows) {
                 self.cut(batches);
@@ -217,11 +259,8 @@ impl SocketEvents {
     }
 
     /// What this rung could tell but cannot here, a line each.
-    pub fn lacks(&mut self) -> Vec<String> {
-        match &mut self.kernel {
-            Kernel::Ring(_) => Vec::new(),
-            Kernel::Diag(diag) => diag.lacks(),
-        }
+    pub fn lacks(&self) -> &[String] {
+        &self.lacks
     }
 }
 

@@ -89,6 +89,11 @@ impl Record {
         })
     }
 
+    /// How it is known: `event_source` and `attribution_method`.
+    pub fn source(&self) -> &'static str {
+        if self.flags & FOUND != 0 { "sock_diag" } else { "ebpf" }
+    }
+
     /// The peer opened the connection.
     pub fn passive(&self) -> bool {
         self.flags & PASSIVE != 0

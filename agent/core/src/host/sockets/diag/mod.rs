@@ -30,6 +30,8 @@ use watch::{Held, Holder, Look, Watch};
 const SHARE: u32 = 100;
 /// ... unless they would be further apart than this.
 const RARELY: Duration = Duration::from_secs(5);
+/// Longer than any agent runs, and yet a time that can be reckoned with.
+const NEVER: Duration = Duration::from_secs(1 << 32);
 /// Who holds what is looked up when a socket is new, and this often, for sockets are handed on.
 const WALK_EVERY: Duration = Duration::from_secs(10);
 /// Sockets that are known at most.
@@ -115,12 +117,12 @@ impl Diag {
     }
 
     /// What is missing of what this rung could tell, a line each.
-    pub fn lacks(&mut self) -> Vec<String> {
+    pub fn lacks(&self) -> Vec<String> {
         let mut lacks = Vec::new();
         if !self.kinds.iter().any(|(_, protocol)| *protocol == message::UDP) {
             lacks.push("the kernel does not list UDP sockets (udp_diag)".to_owned());
         }
-        if !self.namespaces.iter_mut().all(|netlink| netlink.hears_ends()) {
+        if !self.namespaces.hear_ends() {
             lacks.push("short connections are not seen at all without CAP_NET_ADMIN".to_owned());
         }
         if self.namespaces.refused() > 0 {
@@ -167,7 +169,7 @@ impl Diag {
         self.watch.missing(&unsure, Look { before: self.before, now }, |record| news.push_back(record));
         self.listen()?;
         self.before = now;
-        self.due = Instant::now() + (began.elapsed() * SHARE).min(RARELY).max(self.every);
+        self.due = Instant::now() + (began.elapsed() * SHARE).min(RARELY).max(self.every.min(NEVER));
         Ok(())
     }
 

@@ -67,6 +67,11 @@ impl Namespaces {
         self.open.iter_mut().map(|(_, netlink)| netlink)
     }
 
+    /// Whether the kernel tells everywhere when a socket ends.
+    pub fn hear_ends(&self) -> bool {
+        self.open.iter().all(|(_, netlink)| netlink.hears_ends())
+    }
+
     pub fn count(&self) -> usize {
         self.open.len()
     }
