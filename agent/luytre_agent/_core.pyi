@@ -1,6 +1,7 @@
 """The Rust core. Times are microseconds since 1970-01-01 UTC. Long calls release the GIL."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self, final
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "SocketEvents",
     "TableBuilder",
     "check_patterns",
+    "listening_ports",
     "read_only_count",
     "read_process",
     "redact",
@@ -204,8 +206,8 @@ def read_process(pid: int) -> Process | None:
 
 @final
 class SocketEvents:
-    """Socket events from the kernel, which also fill `owners`. `rung` is "ebpf". OSError or ValueError if it cannot
-    start."""
+    """Socket events from the kernel, which also fill `owners`. `rung` is "ebpf" or "sock_diag". OSError or ValueError
+    if it cannot start."""
 
     def __new__(
         cls,
@@ -215,17 +217,36 @@ class SocketEvents:
         batch_rows: int = 5_000,
         batch_seconds: float = 0.5,
         ring_bytes: int = 1_048_576,
+        poll_seconds: float = 0.5,
+        watch_use: bool = True,
+        iterate: bool = True,
     ) -> Self: ...
     def poll(self, timeout_s: float) -> list[Sealed]: ...
+    def lacks(self) -> list[str]:
+        """What this rung could tell but cannot here, a line each."""
+
     def counters(self) -> dict[str, int]:
         """By name. connect, accept, listen, bind, close, seed: rows. owner_changed: sockets handed on to another
         process. owner_unknown, program_unknown: rows without owner, and without what it runs. lost, malformed: records
         that found no room in the ring, or made no sense. flows_attributed, flows_unattributed, flows_doubtful: rows of
         flows with an owner, with none known, and with two that could be meant, so that none is said. ends_evicted:
         forgotten for want of room; ends_known: now.
+
+        sock_diag only. dumps: looks at all sockets; dump_microseconds: that took; dumps_interrupted: begun anew because
+        the sockets changed; dumps_failed. walks: looks at who holds them; walk_microseconds; walks_cut: there was too
+        much to look at. processes_refused: into which the last walk could not look. held_by_several: sockets without an
+        owner because several processes hold them. sockets_known: now; sockets_skipped: beyond what is kept. namespaces,
+        namespaces_refused: network namespaces that are looked at, and that are not.
         """
 
     def close(self) -> list[Sealed]: ...
+
+def listening_ports(
+    proc: Path, namespace: Path | None = None
+) -> list[tuple[str, str, int, int, list[str], list[str], list[str]]]:
+    """The ports at which somebody listens now: transport, address, port, user id; then names, executables and systemd
+    units of the processes that hold it. `proc`: a mounted proc(5). `namespace`: file of a network namespace, else ours,
+    which is also looked at if the other may not be entered. OSError where the kernel does not list sockets."""
 
 def redact(text: str) -> str:
     """The text without passwords, tokens and keys, each replaced by `[redacted]`; linear time."""

@@ -28,6 +28,7 @@ DOORKEEPERS = {
         "luytre_agent/sources/sockets.py",
         "luytre_agent/sources/redaction.py",
         "luytre_agent/sources/rows.py",
+        "luytre_agent/sources/host/ports.py",
         "luytre_agent/sources/watch/who.py",
         "luytre_agent/health.py",
     ),

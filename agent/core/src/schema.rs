@@ -603,9 +603,9 @@ pub static SOCKETS: Table = Table {
 pub struct SocketsRow<'a> {
     /// When it happened.
     pub event_time: i64,
-    /// connect, accept, bind, listen, close, or seed.
+    /// connect, accept, bind, listen, close, or seed: it was there already.
     pub event_action: &'a str,
-    /// How the agent knows: ebpf.
+    /// How the agent knows: ebpf, or sock_diag.
     pub event_source: &'a str,
     /// Originator: who sent the first packet.
     pub source_ip: [u8; 16],
@@ -621,9 +621,9 @@ pub struct SocketsRow<'a> {
     pub socket_id: u64,
     /// Cookie of the network namespace; 0 if unknown.
     pub network_namespace_id: u64,
-    /// Payload bytes from the originator, by the kernel's count at close.
+    /// Payload bytes from the originator, by the kernel's count at close; sock_diag: when last seen.
     pub source_payload_bytes: u64,
-    /// Payload bytes from the responder, by the kernel's count at close.
+    /// Payload bytes from the responder, by the kernel's count at close; sock_diag: when last seen.
     pub destination_payload_bytes: u64,
     /// Smoothed round-trip time at close (srtt), microseconds; 0 if unknown.
     pub tcp_rtt: u32,
@@ -988,7 +988,7 @@ pub struct InventoryRow<'a> {
     pub event_time: i64,
     /// snapshot, added, changed, removed.
     pub event_action: &'a str,
-    /// How the agent knows: os-release, dpkg, rpm, passwd, systemd, proc, sysctl, bpf, clock.
+    /// How the agent knows: os-release, dpkg, rpm, passwd, systemd, proc, sock_diag, sysctl, bpf, clock.
     pub event_source: &'a str,
     /// os, kernel, package, user, group, unit, timer, mount, listening_port, kernel_module, bpf_program, sysctl, clock.
     pub inventory_kind: &'a str,

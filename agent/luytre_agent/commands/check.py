@@ -129,4 +129,5 @@ def _source(name: str, make: Callable[[], Source]) -> Finding:
     source.close()
     rung = getattr(source, "rung", "")
     better = [f"not by {tried}: {reason}" for tried, reason in getattr(source, "refused", ())]
-    return Finding(name, True, "; ".join([f"available ({rung})" if rung else "available", *better, *notes]))
+    lacking = getattr(source, "lacking", ())
+    return Finding(name, True, "; ".join([f"available ({rung})" if rung else "available", *lacking, *better, *notes]))

@@ -17,14 +17,26 @@
 #define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
+#define TCP_CLOSE_WAIT 8
 #define TCP_LISTEN 10
 #define SOCK_DONE 2 /* include/net/sock.h: bit 1 of skc_flags, the peer has sent a FIN */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+typedef struct {
+	__u32 val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid;
+};
+
 struct task_struct {
+	__s32 tgid;
 	__u64 start_boottime;
 	struct task_struct *group_leader;
+	const struct cred *cred;
+	char comm[16];
 };
 
 struct net {
@@ -47,6 +59,7 @@ struct sock_common {
 	__be16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;
+	volatile unsigned char skc_state;
 	unsigned long skc_flags;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
@@ -66,7 +79,9 @@ struct inet_sock {
 struct tcp_sock {
 	__u64 bytes_received;
 	__u64 bytes_sent;
+	__u64 bytes_acked;
 	__u64 bytes_retrans;
+	__u32 packets_out;
 	__u32 srtt_us;
 };
 

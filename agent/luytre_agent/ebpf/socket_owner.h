@@ -25,7 +25,8 @@ struct owner {
 	__u64 made;
 	__u32 pid, uid;
 	char comm[16];
-	__u8 role, told, used, changes, tentative, reserved[3];
+	/* seed: found when the programs began, and not seen to be used yet. */
+	__u8 role, told, used, changes, tentative, seed, reserved[2];
 	/* UDP: what was told, because the endpoints cannot be read when the socket is released. */
 	__u16 local_port, remote_port;
 	__u32 padding;
@@ -38,6 +39,11 @@ struct {
 	__type(key, int);
 	__type(value, struct owner);
 } OWNERS SEC(".maps");
+
+static __always_inline int ours(__u32 family, __u32 protocol)
+{
+	return (family == AF_INET || family == AF_INET6) && (protocol == TCP || protocol == UDP);
+}
 
 static __always_inline void take_hold(struct owner *owner)
 {

@@ -4,7 +4,8 @@
  * where the kernel runs for the process: when it makes the socket, connects, sends and receives. When a connection is
  * established or closed the kernel often runs for somebody else, so there the owner is only read.
  *
- * cgroup hooks at the root of cgroup v2, and BTF tracepoints. Kernel >= 6.3 for sock_send_length and sock_recv_length.
+ * cgroup hooks at the root of cgroup v2, and BTF tracepoints. Before Linux 6.3 there are no sock_send_length and
+ * sock_recv_length: then who accepts is not known, and UDP servers are told of when they bind.
  */
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -14,6 +15,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "socket_owner.h"
+#include "socket_seed.h"
 
 struct peer {
 	__u64 cookie;
@@ -29,11 +31,6 @@ struct {
 	__type(key, struct peer);
 	__type(value, __u8);
 } PEERS SEC(".maps");
-
-static __always_inline int ours(__u32 family, __u32 protocol)
-{
-	return (family == AF_INET || family == AF_INET6) && (protocol == TCP || protocol == UDP);
-}
 
 SEC("cgroup/sock_create")
 int on_create(struct bpf_sock *sk)
@@ -89,6 +86,16 @@ int on_connect6(struct bpf_sock_addr *context)
 	return connecting(context);
 }
 
+static __always_inline void local_address(struct socket_record *r, struct bpf_sock *sk, int six)
+{
+	if (six) {
+		__u32 local[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
+		__builtin_memcpy(r->local, local, sizeof(r->local));
+	} else {
+		mapped(r->local, sk->src_ip4);
+	}
+}
+
 static __always_inline int sending(struct bpf_sock_addr *context, int six)
 {
 	struct owner *owner = user(context);
@@ -123,12 +130,7 @@ static __always_inline int sending(struct bpf_sock_addr *context, int six)
 	r.local_port = sk->src_port;
 	r.remote_port = bpf_ntohs(peer.port);
 	__builtin_memcpy(r.remote, peer.address, sizeof(r.remote));
-	if (six) {
-		__u32 local[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
-		__builtin_memcpy(r.local, local, sizeof(r.local));
-	} else {
-		mapped(r.local, sk->src_ip4);
-	}
+	local_address(&r, sk, six);
 	keep(owner, &r);
 	submit(&r, sizeof(r), r.time);
 	return 1;
@@ -144,6 +146,44 @@ SEC("cgroup/sendmsg6")
 int on_sendmsg6(struct bpf_sock_addr *context)
 {
 	return sending(context, 1);
+}
+
+/* Attached only where nobody tells of what is received: a UDP socket may never send. */
+static __always_inline int bound(struct bpf_sock *sk, int six)
+{
+	struct socket_record r = {.kind = LT_BIND};
+	struct owner *owner;
+
+	if (sk->protocol != UDP || !ours(sk->family, sk->protocol))
+		return 1;
+	owner = bpf_sk_storage_get(&OWNERS, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!owner)
+		return 1;
+	take_hold(owner);
+	owner->told = 2;
+	owner->role = LISTENER;
+	owner->since = bpf_ktime_get_boot_ns();
+	describe(&r, owner);
+	r.cookie = bpf_get_socket_cookie(sk);
+	r.netns = bpf_get_netns_cookie(sk);
+	r.protocol = UDP;
+	r.local_port = sk->src_port;
+	local_address(&r, sk, six);
+	keep(owner, &r);
+	submit(&r, sizeof(r), r.time);
+	return 1;
+}
+
+SEC("cgroup/post_bind4")
+int on_bind4(struct bpf_sock *sk)
+{
+	return bound(sk, 0);
+}
+
+SEC("cgroup/post_bind6")
+int on_bind6(struct bpf_sock *sk)
+{
+	return bound(sk, 1);
 }
 
 /* TCP tells its end by its state. */
@@ -202,7 +242,7 @@ static __always_inline int used(struct sock *sk, int received)
 	__u16 protocol;
 	__u32 pid = bpf_get_current_pid_tgid() >> 32;
 	struct owner *owner;
-	int before, changed = 0, peer;
+	int before, changed = 0, peer, seed;
 
 	if (family != AF_INET && family != AF_INET6)
 		return 0;
@@ -229,14 +269,16 @@ static __always_inline int used(struct sock *sk, int received)
 			take_hold(owner);
 		owner->used = 1;
 	}
+	seed = owner->seed;
+	owner->seed = 0;
 	if (owner->told) {
-		if (changed)
+		if (changed || seed)
 			tell(sk, owner, LT_OWNER, 0);
 		return 0;
 	}
 	peer = BPF_CORE_READ(sk, __sk_common.skc_dport) != 0;
 	if (protocol == TCP) {
-		if (!peer || (before && owner->role == UNKNOWN))
+		if (!peer || (before && !seed && owner->role == UNKNOWN))
 			return 0;
 		owner->told = 1;
 		tell(sk, owner, owner->role == PASSIVE ? LT_ACCEPT : owner->role == ACTIVE ? LT_CONNECT : LT_SEED, 0);
@@ -303,6 +345,7 @@ int BPF_PROG(on_state, struct sock *sk, int before, int now)
 		owner->used = 0;
 		owner->changes = 0;
 		owner->tentative = 1;
+		owner->seed = 0;
 		owner->since = bpf_ktime_get_boot_ns();
 		tell(sk, owner, LT_ACCEPT, 0);
 	} else if (now == TCP_CLOSE && before == TCP_LISTEN) {

@@ -104,7 +104,7 @@ def kinds(config: Config) -> list[Kind]:
         Kind("sysctl", "sysctl", partial(system.read_sysctls, root, config.sysctls)),
         Kind("clock", "clock", partial(clocks.read, root)),
         Kind("mount", "proc", partial(system.read_mounts, root)),
-        Kind("listening_port", "proc", partial(ports.read, root), quick=False),
+        Kind("listening_port", "sock_diag", partial(ports.read, root), quick=False),
         Kind("unit", "systemd", partial(units.read_units, root), partial(units.marks, root)),
         Kind("timer", "systemd", partial(units.read_timers, root), partial(units.marks, root)),
         Kind("package", "packages", partial(packages.read, root), partial(packages.marks, root)),

@@ -44,10 +44,12 @@ class LadderSource:
         self.rung = ""
         #: The rungs that were tried in vain, and what the system answered.
         self.refused: list[tuple[str, str]] = []
+        #: What the rung that answered could tell but cannot here, a line each; `attach` may say so.
+        self.lacking: Sequence[str] = ()
 
     def open(self) -> None:
         """Climb down the ladder to the first rung that holds; see `Source.open`."""
-        self.refused = []
+        self.refused, self.lacking = [], ()
         for rung in self._rungs:
             try:
                 self._events = self._attach(rung)
@@ -65,9 +67,12 @@ class LadderSource:
         return self._events.poll(timeout_s) if self._events else ()
 
     def samples(self) -> Sequence[Sample]:
-        """See `Source.samples`; split by rung. `refused` counts the rungs that were tried in vain."""
+        """See `Source.samples`; split by rung. `refused` counts the rungs that were tried in vain, `lacking` what the
+        one that answered cannot tell here."""
         counters = self._events.counters() if self._events else self._last
         samples = [Sample(self.name, name, self.rung, value) for name, value in sorted(counters.items())]
+        if self.lacking:
+            samples.append(Sample(self.name, "lacking", self.rung, len(self.lacking)))
         return [*samples, *(Sample(self.name, "refused", rung, 1) for rung, _ in self.refused)]
 
     @property

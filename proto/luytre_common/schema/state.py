@@ -52,7 +52,7 @@ INVENTORY = Table(
         Column(
             "event_source",
             Kind.NAME,
-            "How the agent knows: os-release, dpkg, rpm, passwd, systemd, proc, sysctl, bpf, clock",
+            "How the agent knows: os-release, dpkg, rpm, passwd, systemd, proc, sock_diag, sysctl, bpf, clock",
             example="dpkg",
         ),
         Column(

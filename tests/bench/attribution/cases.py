@@ -50,6 +50,7 @@ CASES = {
         Case(handed.tcp_passed),
         Case(handed.tcp_exec),
         Case(older.older_talking, early=True),
+        Case(older.older_silent, early=True),
         Case(older.older_udp_server, early=True),
         Case(udp.udp_connected),
         Case(udp.udp_unconnected),

@@ -2,7 +2,7 @@ CREATE TABLE IF NOT EXISTS `inventory`
 (
     `event_time` DateTime64(6, 'UTC') COMMENT 'When it happened' CODEC(Delta, ZSTD),
     `event_action` LowCardinality(String) COMMENT 'snapshot, added, changed, removed' CODEC(ZSTD),
-    `event_source` LowCardinality(String) COMMENT 'How the agent knows: os-release, dpkg, rpm, passwd, systemd, proc, sysctl, bpf, clock' CODEC(ZSTD),
+    `event_source` LowCardinality(String) COMMENT 'How the agent knows: os-release, dpkg, rpm, passwd, systemd, proc, sock_diag, sysctl, bpf, clock' CODEC(ZSTD),
     `inventory_kind` LowCardinality(String) COMMENT 'os, kernel, package, user, group, unit, timer, mount, listening_port, kernel_module, bpf_program, sysctl, clock' CODEC(ZSTD),
     `inventory_name` String COMMENT 'What it is called' CODEC(ZSTD),
     `inventory_before` String COMMENT 'How it was: key=value pairs; empty if added' CODEC(ZSTD),

@@ -1,8 +1,8 @@
 CREATE TABLE IF NOT EXISTS `sockets`
 (
     `event_time` DateTime64(6, 'UTC') COMMENT 'When it happened' CODEC(Delta, ZSTD),
-    `event_action` LowCardinality(String) COMMENT 'connect, accept, bind, listen, close, or seed' CODEC(ZSTD),
-    `event_source` LowCardinality(String) COMMENT 'How the agent knows: ebpf' CODEC(ZSTD),
+    `event_action` LowCardinality(String) COMMENT 'connect, accept, bind, listen, close, or seed: it was there already' CODEC(ZSTD),
+    `event_source` LowCardinality(String) COMMENT 'How the agent knows: ebpf, or sock_diag' CODEC(ZSTD),
     `source_ip` IPv6 COMMENT 'Originator: who sent the first packet' CODEC(ZSTD),
     `source_port` UInt16 COMMENT 'Port of the originator; ICMP type' CODEC(ZSTD),
     `destination_ip` IPv6 COMMENT 'Responder' CODEC(ZSTD),
@@ -10,8 +10,8 @@ CREATE TABLE IF NOT EXISTS `sockets`
     `network_transport` LowCardinality(String) COMMENT 'tcp, udp, icmp, ipv6-icmp, sctp, or the IANA protocol number' CODEC(ZSTD),
     `socket_id` UInt64 COMMENT 'Socket cookie of the kernel; 0 if unknown' CODEC(T64, ZSTD),
     `network_namespace_id` UInt64 COMMENT 'Cookie of the network namespace; 0 if unknown' CODEC(T64, ZSTD),
-    `source_payload_bytes` UInt64 COMMENT 'Payload bytes from the originator, by the kernel\'s count at close' CODEC(T64, ZSTD),
-    `destination_payload_bytes` UInt64 COMMENT 'Payload bytes from the responder, by the kernel\'s count at close' CODEC(T64, ZSTD),
+    `source_payload_bytes` UInt64 COMMENT 'Payload bytes from the originator, by the kernel\'s count at close; sock_diag: when last seen' CODEC(T64, ZSTD),
+    `destination_payload_bytes` UInt64 COMMENT 'Payload bytes from the responder, by the kernel\'s count at close; sock_diag: when last seen' CODEC(T64, ZSTD),
     `tcp_rtt` UInt32 COMMENT 'Smoothed round-trip time at close (srtt), microseconds; 0 if unknown' CODEC(T64, ZSTD),
     `process_pid` UInt32 COMMENT 'Process id in the agent\'s pid namespace' CODEC(T64, ZSTD),
     `process_entity_id` UInt64 COMMENT 'Identity of the process, as in table processes; 0 if unknown' CODEC(T64, ZSTD),

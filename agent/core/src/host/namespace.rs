@@ -26,7 +26,7 @@ pub struct Namespace {
     pub name: String,
     pub inode: u64,
     socket: OwnedFd,
-    /// 0 on kernels that have none.
+    /// See [`cookie`].
     pub cookie: u64,
     addresses: FxHashSet<[u8; 16]>,
     asked: Option<Instant>,
@@ -56,13 +56,7 @@ impl Namespace {
         }
         // SAFETY: a descriptor that the call above has just made and nobody else owns.
         let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-        let (mut cookie, mut length) = (0_u64, size_of::<u64>() as libc::socklen_t);
-        // SAFETY: the kernel writes at most `length` bytes into an integer of that size.
-        let result = unsafe {
-            let to = (&raw mut cookie).cast();
-            libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_NETNS_COOKIE, to, &mut length)
-        };
-        let cookie = if result < 0 { 0 } else { cookie };
+        let cookie = cookie(&socket);
         let (name, inode) = (name.to_owned(), fs::metadata("/proc/thread-self/ns/net")?.ino());
         Ok(Self { name, inode, socket, cookie, addresses: FxHashSet::default(), asked: None })
     }
@@ -105,6 +99,21 @@ impl Namespace {
             }
         }
     }
+}
+
+/// The cookie of the network namespace of a socket that the calling thread has made. Before Linux 5.14 nobody tells it;
+/// the inode of the namespace stands for it then.
+pub fn cookie(socket: &OwnedFd) -> u64 {
+    let (mut cookie, mut length) = (0_u64, size_of::<u64>() as libc::socklen_t);
+    // SAFETY: the kernel writes at most `length` bytes into an integer of that size.
+    let result = unsafe {
+        let to = (&raw mut cookie).cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_NETNS_COOKIE, to, &mut length)
+    };
+    if result < 0 {
+        return fs::metadata("/proc/thread-self/ns/net").map_or(0, |namespace| namespace.ino());
+    }
+    cookie
 }
 
 /// 127.0.0.0/8, mapped.

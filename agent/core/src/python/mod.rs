@@ -30,7 +30,7 @@ mod _core {
     #[pymodule_export]
     use super::rows::TableBuilder;
     #[pymodule_export]
-    use super::sockets::{Owners, SocketEvents, translations_heard};
+    use super::sockets::{Owners, SocketEvents, listening_ports, translations_heard};
 }
 
 /// Seconds of a setting as microseconds. ValueError, naming the setting, if they are not positive or beyond a year.

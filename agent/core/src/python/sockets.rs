@@ -1,6 +1,7 @@
 //! Socket events, as Python sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use super::batch::{Sealed, to_python};
 use super::known::Process;
 use super::microseconds;
 use super::shared::{Counting, Shared};
-use crate::host::sockets::{Rung, SocketEvents as Core};
-use crate::host::{Settings, Totals, conntrack, owners};
+use crate::host::sockets::{Asking, Cutting, Rung, SocketEvents as Core, ports};
+use crate::host::{Totals, conntrack, owners};
 
 /// Who owns which end of a conversation: one for the whole agent, given to all who learn of owners or ask for them.
 #[pyclass(frozen, module = "luytre_agent._core")]
@@ -49,14 +50,16 @@ pub fn translations_heard() -> PyResult<bool> {
     Ok(conntrack::heard_here()?)
 }
 
-/// Socket events from the kernel, which also fill `owners`. `rung` is "ebpf". OSError or ValueError if it cannot start.
+/// Socket events from the kernel, which also fill `owners`. `rung` is "ebpf" or "sock_diag". OSError or ValueError if it cannot start.
 #[pyclass(frozen, module = "luytre_agent._core")]
 pub struct SocketEvents(Shared<Worker>);
 
 #[pymethods]
 impl SocketEvents {
     #[new]
-    #[pyo3(signature = (rung, owners, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=1_048_576))]
+    #[pyo3(signature = (rung, owners, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=1_048_576, poll_seconds=0.5,
+                        watch_use=true, iterate=true))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
         rung: &str,
@@ -64,17 +67,22 @@ impl SocketEvents {
         batch_rows: usize,
         batch_seconds: f64,
         ring_bytes: usize,
+        poll_seconds: f64,
+        watch_use: bool,
+        iterate: bool,
     ) -> PyResult<Self> {
         let Some(rung) = Rung::by_name(rung) else {
-            return Err(PyValueError::new_err(format!("there is no rung {rung}; give ebpf")));
+            return Err(PyValueError::new_err(format!("there is no rung {rung}; give ebpf or sock_diag")));
         };
         if batch_rows == 0 {
             return Err(PyValueError::new_err("batch_rows is 0; give at least 1"));
         }
         let batch_age = Duration::from_micros(microseconds("batch_seconds", batch_seconds)?.unsigned_abs());
         let owners = owners.get().0.clone();
-        let settings = Settings { batch_rows, batch_age, ring_bytes, seed: true, forks: false, digests: false };
-        let core = py.detach(|| Core::open(rung, settings, owners))?;
+        let every = Duration::from_micros(microseconds("poll_seconds", poll_seconds)?.unsigned_abs());
+        let (asking, cutting) =
+            (Asking { ring_bytes, uses: watch_use, iterate, every }, Cutting { batch_rows, batch_age });
+        let core = py.detach(|| Core::open(rung, asking, cutting, owners))?;
         Ok(Self(Shared::new(Worker { core: Some(core), last: Totals::default() })))
     }
 
@@ -90,15 +98,36 @@ impl SocketEvents {
         self.0.counters()
     }
 
-    /// Detaches from the kernel; the last batches.
-    fn close(&self, py: Python<'_>) -> Vec<Sealed> {
-        to_python(self.0.work(py, |worker| {
-            let Some(core) = worker.core.take() else { return Vec::new() };
-            let (batches, totals) = core.close();
-            worker.last = totals;
-            batches
-        }))
+    /// What this rung could tell but cannot here, a line each.
+    fn lacks(&self, py: Python<'_>) -> Vec<String> {
+        self.0.work(py, |worker| worker.core.as_ref().map_or(Vec::new(), |core| core.lacks().to_vec()))
     }
+
+    /// Detaches from the kernel; the last batches.
+    fn close(&self, py: Python<'_>) -> PyResult<Vec<Sealed>> {
+        let batches = self.0.work(py, |worker| {
+            let Some(core) = worker.core.take() else { return Ok(Vec::new()) };
+            let (batches, totals) = core.close()?;
+            worker.last = totals;
+            Ok::<_, std::io::Error>(batches)
+        });
+        Ok(to_python(batches?))
+    }
+}
+
+/// Transport, address, port, user id; then names, executables and systemd units of the processes that hold it.
+type Port = (&'static str, String, u16, u32, Vec<String>, Vec<String>, Vec<String>);
+
+/// The ports at which somebody listens now. OSError where the kernel does not list sockets.
+#[pyfunction]
+#[pyo3(signature = (proc, namespace=None))]
+pub fn listening_ports(py: Python<'_>, proc: PathBuf, namespace: Option<PathBuf>) -> PyResult<Vec<Port>> {
+    let ports = py.detach(|| ports::listening(&proc, namespace.as_deref()))?;
+    let all = |set: BTreeSet<String>| set.into_iter().collect();
+    let port = |one: ports::Port| {
+        (one.transport, one.address, one.port, one.uid, all(one.names), all(one.executables), all(one.units))
+    };
+    Ok(ports.into_iter().map(port).collect())
 }
 
 /// The core until it is closed, and then its last counters.

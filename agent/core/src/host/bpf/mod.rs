@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-use aya::programs::{BtfTracePoint, CgroupAttachMode, CgroupSock, CgroupSockAddr};
+use aya::programs::{BtfTracePoint, CgroupAttachMode, CgroupSock, CgroupSockAddr, Iter};
 use aya::{Btf, Ebpf, EbpfLoader};
 
 pub use error::failed;
@@ -92,6 +92,13 @@ impl Programs {
             Ok(())
         })
         .map_err(|error| failed(name, error.as_ref()))
+    }
+
+    /// Loads a program that goes over all things of a kind, such as `task_file`, when [`Ring::iterate`] says so.
+    pub fn iterator(&mut self, name: &str, kind: &str) -> io::Result<()> {
+        let btf = &self.btf;
+        attach(&mut self.programs, name, |program: &mut Iter| Ok(program.load(kind, btf)?))
+            .map_err(|error| failed(&format!("iter/{kind}"), error.as_ref()))
     }
 
     /// The ring that the programs fill; they run as long as it lives.

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use aya::Ebpf;
 use aya::maps::{Map, MapData, PerCpuArray};
+use aya::programs::Iter;
 
 use super::super::wait::Edge;
-use super::failed;
 use super::memory::Memory;
+use super::{attach, failed};
 
 /// The programs wake the reader at once when it was not woken for so long, otherwise when much is waiting.
 pub const WAKE_AFTER: Duration = Duration::from_millis(100);
@@ -44,6 +45,19 @@ impl Ring {
             PerCpuArray::try_from(take("LOST")?).map_err(|error| failed("the counter of lost records", &error))?;
         let edge = Edge::new(ring.fd())?;
         Ok(Self { memory, _map: ring, lost, edge, malformed: 0, active: Cell::new(true), programs: Some(programs) })
+    }
+
+    /// Runs an iterator program once over all things of its kind.
+    pub fn iterate(&mut self, name: &str) -> io::Result<()> {
+        let Some(programs) = &mut self.programs else { return Ok(()) };
+        attach(programs, name, |program: &mut Iter| {
+            let link = program.attach()?;
+            let mut pass = program.take_link(link)?.into_file()?;
+            // It writes nothing; the end is the end of the pass.
+            io::copy(&mut pass, &mut io::sink())?;
+            Ok(())
+        })
+        .map_err(|error| failed(name, error.as_ref()))
     }
 
     /// Detaches the programs; what is in the ring can still be read.

@@ -1,16 +1,18 @@
-//! Records of the eBPF programs. The layout is documented in `luytre_agent/ebpf/socket_record.h`.
+//! What happened to a socket, as the eBPF programs or the looks of `diag` tell it. The layout of the programs' records is documented in `luytre_agent/ebpf/socket_record.h`.
 
 const LENGTH: usize = 144;
 
-const TENTATIVE: u32 = 1;
-const UNTOLD: u32 = 2;
-const SHARED: u32 = 4;
-const PASSIVE: u32 = 8;
-const LISTENER: u32 = 16;
-const USED: u32 = 32;
-const UNCONNECTED: u32 = 64;
-const HANDED: u32 = 128;
-const CARRIED: u32 = 256;
+pub const TENTATIVE: u32 = 1;
+pub const UNTOLD: u32 = 2;
+pub const SHARED: u32 = 4;
+pub const PASSIVE: u32 = 8;
+pub const LISTENER: u32 = 16;
+pub const USED: u32 = 32;
+pub const UNCONNECTED: u32 = 64;
+pub const HANDED: u32 = 128;
+pub const CARRIED: u32 = 256;
+/// Not told by the programs: looked up when the socket was there already.
+pub const FOUND: u32 = 512;
 
 /// What happened to a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub kind: Kind,
-    flags: u32,
+    pub flags: u32,
     /// Nanoseconds of CLOCK_BOOTTIME, as the other times.
     pub time: u64,
     pub cookie: u64,
@@ -67,7 +69,7 @@ impl Record {
         let name = &name[..name.iter().position(|byte| *byte == 0).unwrap_or(name.len())];
         Some(Self {
             kind,
-            flags: u32_at(bytes, 4),
+            flags: u32_at(bytes, 4) & (FOUND - 1),
             time: u64_at(bytes, 8),
             cookie: u64_at(bytes, 16),
             netns: u64_at(bytes, 24),
@@ -86,6 +88,11 @@ impl Record {
             protocol: bytes[120],
             name: String::from_utf8_lossy(name).into_owned(),
         })
+    }
+
+    /// How it is known: `event_source` and `attribution_method`.
+    pub fn source(&self) -> &'static str {
+        if self.flags & FOUND != 0 { "sock_diag" } else { "ebpf" }
     }
 
     /// The peer opened the connection.
@@ -118,12 +125,14 @@ impl Record {
         self.flags & LISTENER != 0 || matches!(self.kind, Kind::Listen | Kind::Bind)
     }
 
-    /// How sure the owner is, percent: who uses the socket is; who only made it may have handed it on.
+    /// How sure the owner is, percent: who uses the socket is; who only made it, or was found
+    /// to hold it, may have handed it on.
     pub fn confidence(&self) -> u8 {
         match self.flags {
             _ if self.pid == 0 => 0,
             flags if flags & TENTATIVE != 0 => 50,
             flags if flags & SHARED != 0 => 60,
+            flags if flags & FOUND != 0 => 70,
             flags if flags & USED == 0 => 80,
             flags if flags & HANDED != 0 => 90,
             _ => 100,

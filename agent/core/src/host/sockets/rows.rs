@@ -42,11 +42,11 @@ struct Who {
     start: u64,
     uid: u32,
     name: String,
+    method: &'static str,
 }
 
 /// Makes rows.
 pub struct Rows {
-    source: &'static str,
     boot_id: String,
     owners: Arc<Owners>,
     procfs: Procfs,
@@ -57,17 +57,17 @@ pub struct Rows {
 }
 
 /// Whether a record is more than news for the table of owners.
-pub fn makes_row(record: &Record) -> bool {
-    record.kind != Kind::Owner && !(record.kind == Kind::Accept && record.tentative()) && !record.carried()
+/// `tells_use`: who accepts a connection will be told.
+pub fn makes_row(record: &Record, tells_use: bool) -> bool {
+    let accepting = record.kind == Kind::Accept && record.tentative() && tells_use;
+    record.kind != Kind::Owner && !accepting && !record.carried()
 }
 
 impl Rows {
-    /// `source` is the value of `event_source` and of `attribution_method`.
-    pub fn new(source: &'static str, boot_id: String, owners: Arc<Owners>) -> io::Result<Self> {
+    pub fn new(boot_id: String, owners: Arc<Owners>) -> io::Result<Self> {
         let mut users = Users::new("/etc/passwd");
         users.refresh();
         Ok(Self {
-            source,
             boot_id,
             owners,
             procfs: Procfs::new("/proc"),
@@ -123,7 +123,13 @@ impl Rows {
     }
 
     fn owner(&mut self, record: &Record) -> Arc<Owner> {
-        let who = Who { pid: record.pid, start: record.start, uid: record.uid, name: record.name.clone() };
+        let who = Who {
+            pid: record.pid,
+            start: record.start,
+            uid: record.uid,
+            name: record.name.clone(),
+            method: record.source(),
+        };
         if let Some(owner) = self.known.get(&who) {
             return owner.clone();
         }
@@ -134,7 +140,7 @@ impl Rows {
             name: record.name.clone(),
             user_id: record.uid,
             user_name: self.users.name(record.uid).to_owned(),
-            method: self.source,
+            method: record.source(),
         });
         if self.known.len() >= MOST_OWNERS {
             self.known.clear();
@@ -144,8 +150,9 @@ impl Rows {
     }
 
     /// Makes the rows of a record.
-    pub fn push(&mut self, record: &Record, builder: &mut TableBuilder) {
-        if record.kind == Kind::Close && record.untold() {
+    pub fn push(&mut self, record: &Record, tells_use: bool, builder: &mut TableBuilder) {
+        // Where nobody tells who accepts, that somebody did was told before.
+        if record.kind == Kind::Close && record.untold() && (tells_use || !record.passive()) {
             let action = if record.passive() { "accept" } else { "connect" };
             self.row(record, action, record.since, builder);
         }
@@ -184,7 +191,7 @@ impl Rows {
         SocketsRow {
             event_time: self.clock.utc(time),
             event_action: action,
-            event_source: self.source,
+            event_source: record.source(),
             source_ip: source.0,
             source_port: source.1,
             destination_ip: destination.0,

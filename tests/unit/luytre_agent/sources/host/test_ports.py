@@ -1,43 +1,71 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
-from luytre_agent.sources.host.ports import owners, read, sockets
+from luytre_agent.sources.host.ports import read
 
-HEAD = b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-TAIL = b"00000000:00000000 00:00000000 00000000  33        0 1060 1 0 100\n"
+ROOT = Path("/")
+ME = str(Path("/proc/self/exe").readlink())
 
 
-def test_only_listeners() -> None:
-    data = HEAD + b"0: 0100007F:0016 00000000:0000 0A " + TAIL + b"1: 0100007F:0016 0100007F:9999 01 " + TAIL
-    assert list(sockets(data, "tcp")) == [("127.0.0.1:22", 1060, "33")]
-    data = HEAD + b"0: 00000000:0035 00000000:0000 07 " + TAIL + b"1: 00000000:9000 00000000:0000 07 " + TAIL
-    assert list(sockets(data, "udp", 32768)) == [("0.0.0.0:53", 1060, "33")]
+def below_the_ephemeral(family: socket.AddressFamily, host: str) -> socket.socket:
+    """A UDP socket at the first free port outside of the range for clients."""
+    found = socket.socket(family, socket.SOCK_DGRAM)
+    for port in range(20_000, 30_000):
+        try:
+            found.bind((host, port))
+        except OSError:
+            continue
+        return found
+    raise AssertionError("no port is free")
 
 
-def test_our_own_socket_with_our_name() -> None:
+def test_our_own_sockets_with_our_name() -> None:
     with socket.create_server(("127.0.0.1", 0)) as v4, socket.create_server(("::1", 0), family=socket.AF_INET6) as v6:
-        found = read(Path("/"))
-        ours = found[f"tcp 127.0.0.1:{v4.getsockname()[1]}"]
-        assert ours["executable"] == str(Path("/proc/self/exe").readlink())
-        assert ours["uid"] == str(os.geteuid())
-        assert f"tcp [::1]:{v6.getsockname()[1]}" in found
+        found = read(ROOT)
+        for name in (f"tcp 127.0.0.1:{v4.getsockname()[1]}", f"tcp [::1]:{v6.getsockname()[1]}"):
+            assert (found[name]["executable"], found[name]["uid"]) == (ME, str(os.geteuid()))
+    assert name not in read(ROOT)
 
 
-def test_processes_that_vanish_stay_unknown(tmp_path: Path) -> None:
-    (tmp_path / "7/fd").mkdir(parents=True)
-    (tmp_path / "7/fd/3").symlink_to("socket:[55]")
-    (tmp_path / "7/fd/4").symlink_to("socket:[x]")
-    (tmp_path / "8").mkdir()
-    (tmp_path / "9").write_text("no folder")
-    assert owners(tmp_path, {55}) == {}
+def test_datagrams_only_of_servers() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as client, below_the_ephemeral(socket.AF_INET, "127.0.0.1") as server:
+        client.bind(("127.0.0.1", 0))
+        found = read(ROOT)
+        assert found[f"udp 127.0.0.1:{server.getsockname()[1]}"]["executable"] == ME
+        assert f"udp 127.0.0.1:{client.getsockname()[1]}" not in found
 
 
-@given(st.binary(max_size=200))
-def test_any_bytes(data: bytes) -> None:
-    list(sockets(HEAD + data, "tcp"))
-    list(sockets(HEAD + b"0: " + data + b":0016 00000000:0000 0A " + TAIL, "tcp"))
+def test_a_port_with_a_peer_does_not_listen() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            assert f"tcp 127.0.0.1:{client.getsockname()[1]}" not in read(ROOT)
+    with below_the_ephemeral(socket.AF_INET, "127.0.0.1") as peer:
+        port = peer.getsockname()[1]
+        peer.connect(("127.0.0.1", 9))
+        assert f"udp 127.0.0.1:{port}" not in read(ROOT)
+
+
+def test_several_holders_are_all_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.set_inheritable(True)
+        pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
+        try:
+            port = server.getsockname()[1]
+            assert set(read(ROOT)[f"tcp 127.0.0.1:{port}"]["process"].split(", ")) > {"sleep"}
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def test_processes_that_are_not_there_stay_unknown(tmp_path: Path) -> None:
+    (tmp_path / "proc/7/fd").mkdir(parents=True)
+    (tmp_path / "proc/8").mkdir()
+    (tmp_path / "proc/9").write_text("no folder")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        facts = read(tmp_path)[f"tcp 127.0.0.1:{server.getsockname()[1]}"]
+    assert facts == {"uid": str(os.geteuid()), "process": "", "executable": "", "unit": ""}
