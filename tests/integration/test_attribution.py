@@ -34,8 +34,12 @@ FLOOD = 20_000
 @pytest.fixture(scope="module")
 def scores() -> dict[str, dict[str, Any]]:
     """What the benchmark says of every case."""
+    return run(*(list(CASES)[share::AT_ONCE] for share in range(AT_ONCE)))
+
+
+def run(*shares: list[str]) -> dict[str, dict[str, Any]]:
+    """Shares of the benchmark at once, each given by its arguments; scores by case."""
     command = [sys.executable, "-m", "tests.bench.bench_attribution", "--json", "--count", str(COUNT)]
-    shares = [list(CASES)[share::AT_ONCE] for share in range(AT_ONCE)]
     running = [subprocess.Popen([*command, *share], cwd=ROOT, text=True, stdout=subprocess.PIPE) for share in shares]
     try:
         lines = [line for one in running for line in one.communicate(timeout=120)[0].splitlines()]
@@ -69,6 +73,14 @@ def test_what_passes_through_is_told_apart_from_what_is_here(scores: dict[str, d
         assert scores[case]["known_by"]["ebpf+conntrack 85 %"] >= COUNT
     assert scores["udp_trailing"]["known_by"]["ebpf 70 %"] > 0
     assert scores["udp_shared_port"]["counters"]["flows_doubtful"] >= COUNT
+
+
+def test_below_ebpf_what_lasts_has_its_process_and_nothing_is_wrong() -> None:
+    rung = ["--rung", "sock_diag"]
+    scores = run([*rung, "tcp_lasting", "tcp_prefork"], [*rung, "nat_redirect_udp", "udp_port_reuse"])
+    assert {case: score["wrong"] for case, score in scores.items()} == dict.fromkeys(scores, 0)
+    assert scores["tcp_lasting"]["recall"] == 1.0
+    assert set(scores["tcp_lasting"]["known_by"]) == {"sock_diag 70 %"}
 
 
 def test_translations_that_were_lost_are_asked_for_again() -> None:

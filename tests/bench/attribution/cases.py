@@ -49,6 +49,7 @@ CASES = {
         Case(handed.tcp_inherited),
         Case(handed.tcp_passed),
         Case(handed.tcp_exec),
+        Case(older.tcp_lasting),
         Case(older.older_talking, early=True),
         Case(older.older_silent, early=True),
         Case(older.older_udp_server, early=True),

@@ -1,10 +1,12 @@
-"""Connections and servers that are older than the agent."""
+"""Connections and servers that last: some are older than the agent."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
+import time
+from collections.abc import Callable
 
 from deploy.demo.namespaces import inside
 from tests.bench.attribution.stage import Stage
@@ -15,8 +17,8 @@ PORT = 7001
 PAIRS = 10
 
 
-def _connections(stage: Stage, count: int, talk: bool) -> list[Truth]:
-    """Ten processes on either side have connections when the agent begins to watch."""
+def _connections(stage: Stage, count: int, meanwhile: Callable[[], None], talk: bool) -> list[Truth]:
+    """Ten processes on either side hold connections while something else happens; then they talk, and end."""
     each = -(-count // PAIRS)
     never, _ = os.pipe()
 
@@ -50,7 +52,7 @@ def _connections(stage: Stage, count: int, talk: bool) -> list[Truth]:
             truth += both("tcp", end, (stage.blue.ipv4, port), client, server)
         pids += [client, server]
         waiting.append((lines, start))
-    stage.watched()
+    meanwhile()
     for lines, start in waiting:
         os.write(start, b"x")
         lines.readline()
@@ -58,14 +60,19 @@ def _connections(stage: Stage, count: int, talk: bool) -> list[Truth]:
     return truth
 
 
+def tcp_lasting(stage: Stage, count: int) -> list[Truth]:
+    """Connections that last for two seconds, which is enough to look for them."""
+    return _connections(stage, count, lambda: time.sleep(2), talk=True)
+
+
 def older_talking(stage: Stage, count: int) -> list[Truth]:
-    """They talk, and end."""
-    return _connections(stage, count, talk=True)
+    """Connections are older than the agent, and talk."""
+    return _connections(stage, count, stage.watched, talk=True)
 
 
 def older_silent(stage: Stage, count: int) -> list[Truth]:
-    """They only end."""
-    return _connections(stage, count, talk=False)
+    """Connections are older than the agent, and only end."""
+    return _connections(stage, count, stage.watched, talk=False)
 
 
 def older_udp_server(stage: Stage, count: int) -> list[Truth]:
