@@ -6,14 +6,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from luytre_collector.columns import constant, stored_schema, zeros
 from luytre_collector.store import embedded, readonly, views
-from luytre_common.schema import TABLES, Kind
+
+from tests.support import made
 
 NOW_US = int(time.time()) * 1_000_000
-ADDRESS = bytes(10) + b"\xff\xff"
 
 
 @pytest.fixture(scope="module")
@@ -26,24 +24,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Embedde
 
 
 def insert(store: embedded.EmbeddedStore, table: str, *rows: dict[str, Any]) -> None:
-    """Rows with these values; what is not given is zero, and they arrived now from host a."""
-    common = {"agent_id": "a", "host_name": "a.example", "collector_time": NOW_US, "agent_time": NOW_US}
-    schema = stored_schema(TABLES[table])
-    pieces = []
-    for number, row in enumerate(rows):
-        values = {**common, "sequence": number, TABLES[table].event_time: NOW_US, **row}
-        arrays = [
-            constant(column.kind, _value(column.kind, values[column.name]), 1)
-            if column.name in values
-            else zeros(column.kind, 1)
-            for column in TABLES[table].stored_columns
-        ]
-        pieces.append(pa.Table.from_arrays(arrays, schema=schema))
-    store.insert(table, pa.concat_tables(pieces).unify_dictionaries(), f"{table}/{rows}")
-
-
-def _value(kind: Kind, value: Any) -> Any:
-    return ADDRESS + bytes(map(int, value.split("."))) if kind is Kind.IP else value
+    made.insert(store, table, rows, NOW_US)
 
 
 def ask(store: embedded.EmbeddedStore, sql: str) -> list[dict[str, Any]]:
