@@ -59,6 +59,7 @@ CASES = {
         Case(udp.udp_ipv6_unconnected),
         Case(udp.udp_mapped),
         # Which of the workers it was is only known to them.
+        Case(udp.udp_prefork, recall=0.0),
         Case(udp.udp_shared_port, recall=0.0),
         Case(udp.udp_port_reuse),
         Case(udp.udp_trailing),

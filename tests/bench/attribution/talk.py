@@ -88,9 +88,14 @@ def serve_udp(*servers: socket.socket) -> None:
     """Answer datagrams."""
     import select
 
+    for server in servers:
+        server.setblocking(False)
     while True:
         for server in select.select(servers, [], [])[0]:
-            _, peer = server.recvfrom(64)
+            try:
+                _, peer = server.recvfrom(64)
+            except BlockingIOError:
+                continue  # Another worker was quicker.
             server.sendto(json.dumps([os.getpid(), plain(peer)]).encode(), peer)
 
 

@@ -29,7 +29,13 @@ _RCVBUFFORCE = 33
 
 
 def _ask(
-    stage: Stage, count: int, ask: Callable[[Address], Answer], *, bound: Address = ("", PORT), server: str = ""
+    stage: Stage,
+    count: int,
+    ask: Callable[[Address], Answer],
+    *,
+    bound: Address = ("", PORT),
+    server: str = "",
+    workers: int = 1,
 ) -> list[Truth]:
     """As many clients, each a process of its own; the server is a fork of the process that bound the port."""
     address = (server or stage.blue.ipv4, PORT)
@@ -37,7 +43,7 @@ def _ask(
     with (
         inside(stage.blue.namespace),
         bind(bound, both=bound[0] == "::") as waiting,
-        serving(lambda: serve_udp(waiting)),
+        serving(lambda: serve_udp(waiting), workers),
         inside(stage.red.namespace),
     ):
         for _ in range(count):
@@ -74,6 +80,12 @@ def udp_mapped(stage: Stage, count: int) -> list[Truth]:
     return _ask(
         stage, count, lambda server: ask_udp((f"::ffff:{server[0]}", PORT), connected=False), bound=("::", PORT)
     )
+
+
+def udp_prefork(stage: Stage, count: int) -> list[Truth]:
+    """Four workers read from one socket, whoever is first. Clients are as in the other cases, and left out."""
+    truth = _ask(stage, count, lambda server: ask_udp(server, connected=True), workers=WORKERS)
+    return [one for one in truth if one["where"] == "blue"]
 
 
 def udp_shared_port(stage: Stage, count: int) -> list[Truth]:

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::conntrack::{Translation, Tuple};
 use super::ends::{Ends, Slot};
-use super::{End, Owner, Question};
+use super::{End, HANDED_ON, IN_TURN, Owner, Question};
 
 /// Events and packets are stamped by different clock reads.
 pub(super) const SLACK_US: i64 = 5_000;
@@ -164,9 +164,10 @@ fn elsewhere(ends: &Ends, end: &End, flow: &Question) -> Answer {
     found
 }
 
-/// Who listens need not be who accepts.
+/// Who listens need not be who accepts; and of processes that read from one socket, each gets some of the datagrams.
 fn listening(protocol: u8, answer: Answer) -> Answer {
     match answer {
+        Answer::One { confidence: HANDED_ON | IN_TURN, .. } if protocol != TCP => Answer::Doubt,
         Answer::One { owner, confidence, elsewhere } if protocol == TCP => {
             Answer::One { owner, confidence: confidence.min(LISTENING), elsewhere }
         }

@@ -20,6 +20,11 @@ use ends::{Ends, Slot};
 use find::Answer;
 use programs::{Programs, Told};
 
+/// Confidence of the last of a few processes that used a socket one after the other, and of one of several that use it in
+/// turn.
+pub const HANDED_ON: u8 = 90;
+pub const IN_TURN: u8 = 60;
+
 /// A process that owns sockets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owner {

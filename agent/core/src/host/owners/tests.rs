@@ -99,6 +99,21 @@ fn two_servers_of_one_port_are_a_doubt() {
 }
 
 #[test]
+fn processes_that_read_from_one_socket_are_a_doubt() {
+    for confidence in [HANDED_ON, IN_TURN] {
+        let owners = Owners::new(100);
+        let server = end(17, ANY, 53, ANY, 0);
+        owners.open(server, 1, 0, owner(1), 100);
+        assert_eq!(ask(&owners, &question(17, S, S)), Some((1, 100)));
+        owners.open(server, 1, 0, owner(2), confidence);
+        assert_eq!(ask(&owners, &question(17, S, S)), None);
+        let connected = end(17, four(2), 53, four(1), 40_000);
+        owners.open(connected, 2, 0, owner(2), confidence);
+        assert_eq!(ask(&owners, &question(17, S, S)), Some((2, confidence)), "one conversation, one after the other");
+    }
+}
+
+#[test]
 fn a_socket_without_an_owner_is_a_doubt_and_no_other_answers_for_it() {
     let owners = Owners::new(100);
     owners.open(end(6, ANY, 53, ANY, 0), 1, 0, owner(1), 100);

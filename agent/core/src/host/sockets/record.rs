@@ -1,5 +1,7 @@
 //! What happened to a socket, as the eBPF programs or the looks of `diag` tell it. The layout of the programs' records is documented in `luytre_agent/ebpf/socket_record.h`.
 
+use super::super::owners::{HANDED_ON, IN_TURN};
+
 const LENGTH: usize = 144;
 
 pub const TENTATIVE: u32 = 1;
@@ -131,10 +133,10 @@ impl Record {
         match self.flags {
             _ if self.pid == 0 => 0,
             flags if flags & TENTATIVE != 0 => 50,
-            flags if flags & SHARED != 0 => 60,
+            flags if flags & SHARED != 0 => IN_TURN,
             flags if flags & FOUND != 0 => 70,
             flags if flags & USED == 0 => 80,
-            flags if flags & HANDED != 0 => 90,
+            flags if flags & HANDED != 0 => HANDED_ON,
             _ => 100,
         }
     }
