@@ -151,8 +151,7 @@ def markdown() -> dict[Path, str]:
     for table in TABLES.values():
         parts += [
             f"## {table.name}\n",
-            f"{table.meaning}. Event time: `{table.event_time}`. Order: `({', '.join(table.order_by)})`. "
-            f"Kept {table.retention_days} days.\n",
+            f"{table.meaning}. Event time: `{table.event_time}`. Order: `({', '.join(table.order_by)})`.\n",
             "| column | type | made by | meaning | Sigma fields | example |\n|---|---|---|---|---|---|\n"
             + "\n".join(_markdown_row(column) for column in table.columns)
             + "\n",

@@ -33,6 +33,7 @@ from luytre_collector.ingest.session import Outcome
 from luytre_collector.notify.outbox import Outbox
 from luytre_collector.periodic import Periodic, ScheduledRules
 from luytre_collector.pipeline import AlertRaiser, Pipeline, Postponed, Stored, Verdict
+from luytre_collector.retention import Retention
 from luytre_collector.rollups import Rollups
 from luytre_collector.store.choose import make_store
 from luytre_collector.worker import Worker
@@ -49,6 +50,7 @@ PARTS = (
     "outbox",
     "query",
     "rollups",
+    "retention",
     "periodic",
 )
 
@@ -107,6 +109,11 @@ async def run(config: Config, ready_file: Path | None = None, clock: Callable[[]
             summing = Periodic("rollups", config.rollups.interval_s, rollups.run, counters["periodic"])
             closing.callback(summing.close)
             summing.start()
+
+        retention = Retention(store, config.retention, clock, counters["retention"])
+        expiring = Periodic("retention", config.retention.interval_s, retention.run, counters["periodic"])
+        closing.callback(expiring.close)
+        expiring.start()
 
         worker.start(pipeline.process)
         closing.push_async_callback(asyncio.to_thread, worker.close)

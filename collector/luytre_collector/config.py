@@ -11,7 +11,7 @@ import luytre_rules
 from luytre_common import settings
 from luytre_common.settings import at_least, setting
 
-from luytre_collector import health, notify, rollups, worker
+from luytre_collector import health, notify, retention, rollups, worker
 from luytre_collector.detect import correlate
 from luytre_collector.enrich import direction
 from luytre_collector.ingest import quarantine, server
@@ -58,6 +58,7 @@ class Config:
     networks: direction.Config = setting(direction.Config(), "our networks")
     detect: Detect = setting(Detect(), "rules")
     notify: notify.Config = setting(notify.Config(), "where alerts go")
+    retention: retention.Config = setting(retention.Config(), "how long rows are kept")
     rollups: rollups.Config = setting(rollups.Config(), "sums and first sightings")
     health: health.Config = setting(health.Config(), "the collector's own counters")
 

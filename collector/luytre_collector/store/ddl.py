@@ -5,7 +5,7 @@ Choices that hold for every table:
 * `fsync_after_insert`, `fsync_part_directory`: an insert is acknowledged to the agent, which then deletes its copy, so
   the rows must survive a power cut.
 * `non_replicated_deduplication_window`: how many insert tokens the table remembers (see `Store.insert`).
-* `ttl_only_drop_parts`: a partition is one day of arrival and expires whole; nothing is rewritten to forget.
+* no TTL: how long rows are kept depends on the agent, and on holds: see `retention`.
 * a `minmax` index on the event time, where the primary key does not already narrow it down.
 * a projection with the largest sequence of every numbering, which is what `Store.last_sequence` asks for.
 """
@@ -19,6 +19,11 @@ from luytre_common.schema import Column, Kind, Maker, Table
 #: How many of its last insert tokens a table remembers. A batch is sent again at most once per reconnection, and the
 #: collector's own check of sequences stands behind this one.
 DEDUPLICATION_WINDOW = 1000
+
+#: Settings of every table that is inserted into.
+DURABLE = (
+    f"non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}, fsync_after_insert = 1, fsync_part_directory = 1"
+)
 
 #: How columns of a kind are packed that name no codec of their own; ZSTD where none is named here. ZSTD takes a third
 #: off what the default (LZ4) leaves and costs an insert nothing that could be measured: see `tests.bench.bench_store`.
@@ -63,8 +68,7 @@ def create_table(table: Table) -> str:
         f"ENGINE = {table.engine}\n"
         f"PARTITION BY {table.partition_by}\n"
         f"ORDER BY ({', '.join(table.order_by)})\n"
-        f"TTL toDateTime(collector_time) + toIntervalDay({table.retention_days})\n"
-        f"SETTINGS {', '.join(f'{key} = {value}' for key, value in _settings(table))}\n"
+        f"SETTINGS {DURABLE}\n"
         f"COMMENT {text(table.meaning)}"
     )
 
@@ -81,11 +85,3 @@ def extras(table: Table) -> Iterator[tuple[str, str]]:
 
 def _needs_time_index(table: Table) -> bool:
     return table.order_by[0] != table.event_time
-
-
-def _settings(table: Table) -> Iterator[tuple[str, int]]:
-    yield "non_replicated_deduplication_window", DEDUPLICATION_WINDOW
-    yield "fsync_after_insert", 1
-    yield "fsync_part_directory", 1
-    if table.partition_by == "toDate(collector_time)":
-        yield "ttl_only_drop_parts", 1

@@ -112,7 +112,7 @@ def tables() -> Iterator[tuple[str, str]]:
             " `first_time` SimpleAggregateFunction(min, DateTime64(6, 'UTC')) COMMENT 'First event',"
             " `last_time` SimpleAggregateFunction(max, DateTime64(6, 'UTC')) COMMENT 'Last event')"
             " ENGINE = AggregatingMergeTree ORDER BY (kind, value, agent_id)"
-            f" TTL toDateTime(last_time) + toIntervalDay({_RETENTION}) SETTINGS {_DURABLE}"
+            f" TTL toDateTime(last_time) + toIntervalDay({_REMEMBERED}) SETTINGS {ddl.DURABLE}"
             " COMMENT 'When each host first and last had an executable, a destination, a domain, a TLS server: ask for"
             " min(first_time) and max(last_time)'"
         ),
@@ -126,16 +126,13 @@ def tables() -> Iterator[tuple[str, str]]:
             " `window_to` DateTime64(6, 'UTC') COMMENT 'End, not included',"
             " `done` UInt8 COMMENT '0: begun; 1: added', `at` DateTime64(6, 'UTC') DEFAULT now64(6))"
             f" ENGINE = MergeTree ORDER BY (name, window_from) TTL toDateTime(window_to) + toIntervalDay(30)"
-            f" SETTINGS {_DURABLE} COMMENT 'Which arrivals the derived tables contain'"
+            f" SETTINGS {ddl.DURABLE} COMMENT 'Which arrivals the derived tables contain'"
         ),
     )
 
 
-_RETENTION = TABLES["flows"].retention_days
-_DURABLE = (
-    f"non_replicated_deduplication_window = {ddl.DEDUPLICATION_WINDOW},"
-    " fsync_after_insert = 1, fsync_part_directory = 1"
-)
+#: Days for which a first sighting is remembered after the last one.
+_REMEMBERED = 730
 
 
 def _sum_table(name: str, meaning: str) -> str:
@@ -150,8 +147,7 @@ def _sum_table(name: str, meaning: str) -> str:
     return (
         f"CREATE TABLE IF NOT EXISTS {{database}}.`{name}` ({body}) ENGINE = SummingMergeTree(({summed}))"
         f" PARTITION BY collector_day PRIMARY KEY (agent_id, window_start) ORDER BY ({', '.join(_KEYS)})"
-        f" TTL toDateTime(collector_day) + toIntervalDay({_RETENTION})"
-        f" SETTINGS {_DURABLE}, ttl_only_drop_parts = 1 COMMENT {ddl.text(meaning)}"
+        f" SETTINGS {ddl.DURABLE} COMMENT {ddl.text(meaning)}"
     )
 
 

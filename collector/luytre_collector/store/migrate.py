@@ -58,12 +58,14 @@ class FoundColumn:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is there: the highest version reached (0: none), columns by table, indexes and projections, views."""
+    """What is there: the highest version reached (0: none), columns by table, indexes and projections, views, and the
+    tables that have a TTL."""
 
     version: int = 0
     tables: Mapping[str, Mapping[str, FoundColumn]] = field(default_factory=dict)
     extras: frozenset[tuple[str, str]] = frozenset()
     views: Mapping[str, str] = field(default_factory=dict)
+    expiring: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,8 @@ def _alter(table: Table, found: Found, normal: Callable[[str], str]) -> list[Ste
     alter = f"ALTER TABLE {DATABASE}.{ddl.name(table.name)}"
     there = found.tables[table.name]
     steps: list[Step] = []
+    if table.name in found.expiring:  # how long rows are kept is the collector's business now
+        steps.append(Step(f"{alter} REMOVE TTL", f"removed the TTL of {table.name}"))
     place = "FIRST"
     for column in table.columns:
         existing = there.get(column.name)
@@ -184,6 +188,9 @@ def look(runner: Runner) -> Found:
         here,
     ).to_pylist()
     views = runner.query("SELECT name, comment FROM system.tables WHERE database = {local:String}", here).to_pylist()
+    expiring = runner.query(
+        "SELECT name FROM system.tables WHERE database = {database:String} AND position(engine_full, ' TTL ') > 0", here
+    ).to_pylist()
     version = 0
     if "schema_version" in tables:
         version = runner.query(f"SELECT max(version) AS version FROM {DATABASE}.schema_version").column(0)[0].as_py()
@@ -192,6 +199,7 @@ def look(runner: Runner) -> Found:
         tables,
         frozenset((row["table"], row["name"]) for row in extras),
         {row["name"]: row["comment"] for row in views},
+        frozenset(row["name"] for row in expiring),
     )
 
 

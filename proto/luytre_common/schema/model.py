@@ -105,7 +105,6 @@ class Table:
     event_time: the column that says when the row happened; rules and windows go by it.
     order_by: the primary key, "this host, this time".
     partition_by: by day of arrival, so that a batch, which arrives at one moment, is inserted into one partition whole.
-    retention_days: default time to live, by the day of arrival.
     engine: a MergeTree of ClickHouse.
     from_agent: whether agents may send rows of it.
     """
@@ -116,7 +115,6 @@ class Table:
     event_time: str
     order_by: tuple[str, ...]
     partition_by: str = "toDate(collector_time)"
-    retention_days: int = 365
     engine: str = "MergeTree"
     from_agent: bool = True
 

@@ -18,6 +18,5 @@ CREATE TABLE IF NOT EXISTS `agent_health`
 ENGINE = MergeTree
 PARTITION BY toDate(collector_time)
 ORDER BY (agent_id, component, counter, event_time)
-TTL toDateTime(collector_time) + toIntervalDay(365)
-SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'The agents\' counters'

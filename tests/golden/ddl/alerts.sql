@@ -28,6 +28,5 @@ CREATE TABLE IF NOT EXISTS `alerts`
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(event_time)
 ORDER BY (alert_id)
-TTL toDateTime(collector_time) + toIntervalDay(365)
 SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'One row per alert. The id is a hash of the rule and its evidence, so that making an alert twice makes one'

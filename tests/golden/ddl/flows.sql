@@ -56,6 +56,5 @@ CREATE TABLE IF NOT EXISTS `flows`
 ENGINE = MergeTree
 PARTITION BY toDate(collector_time)
 ORDER BY (agent_id, flow_start)
-TTL toDateTime(collector_time) + toIntervalDay(365)
-SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'One row per bidirectional flow, or per active timeout of a long one: SUM over the rows of a flow_id is the truth'

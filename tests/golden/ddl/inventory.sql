@@ -20,6 +20,5 @@ CREATE TABLE IF NOT EXISTS `inventory`
 ENGINE = MergeTree
 PARTITION BY toDate(collector_time)
 ORDER BY (agent_id, inventory_kind, event_time)
-TTL toDateTime(collector_time) + toIntervalDay(365)
-SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'What a host consists of: a full snapshot a day, and every difference in between'

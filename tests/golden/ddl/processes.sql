@@ -54,6 +54,5 @@ CREATE TABLE IF NOT EXISTS `processes`
 ENGINE = MergeTree
 PARTITION BY toDate(collector_time)
 ORDER BY (agent_id, event_time)
-TTL toDateTime(collector_time) + toIntervalDay(365)
-SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'One row per process event: exec and exit, seed once for each that ran before the agent, fork if configured'
