@@ -10,12 +10,12 @@ from pathlib import Path
 from luytre_common.commandline import guarded
 
 from luytre_collector import __version__
-from luytre_collector.commands import asking, completion, pki, planning, rules, running
+from luytre_collector.commands import asking, completion, keeping, pki, planning, rules, running
 
 DEFAULT_CONFIG = Path("/etc/luytre/collector.toml")
 
 #: Every group of commands, in the order of `--help`.
-COMMANDS = (running, asking, rules, planning, pki, completion)
+COMMANDS = (running, asking, keeping, rules, planning, pki, completion)
 
 _EXAMPLES = """\
 examples:
@@ -25,6 +25,7 @@ examples:
   luytre-collector check --config collector.toml
   luytre-collector run --config collector.toml
   luytre-collector query "SELECT rule_name, count() FROM alerts GROUP BY rule_name" --json
+  luytre-collector backup /srv/backup/2026-11-23
   luytre-collector rules check my-rules/
   luytre-collector plan --agents 1000 --events-per-second 5
 

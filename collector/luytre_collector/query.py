@@ -11,6 +11,9 @@ connection carries one query:
             or  {"status": "refused" | "failed", "message": "one line"} LF
 
 `refused` is the person's mistake (`QueryRefusedError`), `failed` is not. The request is at most 1 MiB.
+
+A backup asks `{"freeze": true}`: the answer is `backup.frozen.Frozen` as JSON, and the parts stay frozen until the
+connection ends. Who asked copies them, with their own rights.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import os
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,7 @@ from typing import Any
 from luytre_common.errors import LuytreError, UserError
 from luytre_common.telemetry import Counters
 
+from luytre_collector.backup import frozen
 from luytre_collector.store.base import QueryRefusedError, Store, StoreUnavailableError
 from luytre_collector.store.choose import Config, make_store
 from luytre_collector.store.lock import FolderInUseError
@@ -87,18 +91,33 @@ def _ask(path: Path, pid: int, sql: str, form: str, utc: bool) -> bytes:
     request = json.dumps({"sql": sql, "form": form, "utc": utc}).encode() + b"\n"
     if len(request) > MAX_REQUEST_BYTES:
         raise UserError(f"the query is longer than {MAX_REQUEST_BYTES} bytes")
+    with _asked(path, pid, request) as answer:
+        return answer
+
+
+@contextlib.contextmanager
+def frozen_by_collector(directory: Path, pid: int) -> Iterator[bytes]:
+    """The running collector's answer about the parts that it holds still while inside: `frozen.Frozen` as JSON."""
+    with _asked(directory / NAME, pid, b'{"freeze": true}\n') as facts:
+        yield facts
+
+
+@contextlib.contextmanager
+def _asked(path: Path, pid: int, request: bytes) -> Iterator[bytes]:
+    """The answer; the connection stays while inside."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         try:
             with _short(path) as short:
                 sock.connect(short)
             sock.sendall(request)
-            with sock.makefile("rb") as answer:
-                return _read_answer(answer.readline(), answer)
+            with sock.makefile("rb") as file:
+                answer = _read_answer(file.readline(), file)
         except OSError as error:
             raise StoreUnavailableError(
                 f"{path}: {error.strerror or error}; pid {pid} holds the store but answers no queries"
                 " (still starting, or not a running collector): try again"
             ) from None
+        yield answer
 
 
 def _read_answer(line: bytes, answer: Any) -> bytes:
@@ -131,15 +150,16 @@ def _short(path: Path) -> Any:
 async def serve_queries(store: Store, path: Path, counters: Counters) -> AsyncIterator[None]:
     """Answer queries on the socket `path` while inside. The caller holds the store's folder, so an old socket is stale.
 
-    Counters: `queries`, `queries_refused`, `queries_failed`, `query_peers_refused`, `query_requests_bad`.
+    Counters: `queries`, `queries_refused`, `queries_failed`, `query_peers_refused`, `query_requests_bad`, `backups`.
     """
     path.unlink(missing_ok=True)
+    frozen.sweep(path.parent)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         os.fchmod(sock.fileno(), 0o600)  # bind() gives the file this mode: it is never open to others, not for a moment
         with _short(path) as short:
             sock.bind(short)
-        desk = _Desk(store, counters)
+        desk = _Desk(store, path.parent, counters)
         server = await asyncio.start_unix_server(desk.serve, sock=sock, limit=MAX_REQUEST_BYTES)
     except OSError as error:
         sock.close()
@@ -153,12 +173,14 @@ async def serve_queries(store: Store, path: Path, counters: Counters) -> AsyncIt
 
 
 class _Desk:
-    def __init__(self, store: Store, counters: Counters) -> None:
+    def __init__(self, store: Store, directory: Path, counters: Counters) -> None:
         self._store = store
+        self._directory = directory
         self._counters = counters
         # Threads of its own: a collector busy with inserts must still answer, and the other way round.
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="query")
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._finishing = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -167,9 +189,11 @@ class _Desk:
             task.add_done_callback(self._tasks.discard)
         try:
             if _peer_may_ask(writer):
-                head, body = await self._answer(reader)
-                writer.write(json.dumps(head).encode() + b"\n" + body)
-                await writer.drain()
+                request = await self._request(reader)
+                if request is not None and request.get("freeze") is True:
+                    await self._hold_still(reader, writer)
+                else:
+                    await _send(writer, *await self._answer(request))
             else:
                 self._counters.add("query_peers_refused")
         except OSError:
@@ -178,16 +202,47 @@ class _Desk:
             writer.close()
 
     async def finish(self) -> None:
-        """Wait for the queries that run; each is bound in time."""
+        """Wait for the queries that run; each is bound in time. Who copies frozen parts goes on without us."""
+        self._finishing.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._threads.shutdown()
 
-    async def _answer(self, reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes]:
+    async def _request(self, reader: asyncio.StreamReader) -> dict[str, Any] | None:
+        """What is asked; None for what is not a request."""
         try:
-            line = await asyncio.wait_for(reader.readuntil(b"\n"), _REQUEST_SECONDS)
-            request = json.loads(line)
+            request = json.loads(await asyncio.wait_for(reader.readuntil(b"\n"), _REQUEST_SECONDS))
+        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+            return None
+        return request if isinstance(request, dict) else None
+
+    async def _hold_still(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Freeze all tables, say where, and keep them so until the other end has gone."""
+        loop = asyncio.get_running_loop()
+        try:
+            held = await loop.run_in_executor(self._threads, frozen.freeze, self._store, self._directory)
+        except LuytreError as error:
+            self._counters.add("queries_failed", label="store")
+            await _send(writer, {"status": "failed", "message": str(error)}, b"")
+            return
+        self._counters.add("backups")
+        gone = asyncio.create_task(reader.read(1))
+        finishing = asyncio.create_task(self._finishing.wait())
+        try:
+            body = json.dumps(held.to_json()).encode()
+            await _send(writer, {"status": "ok", "size": len(body)}, body)
+            await asyncio.wait((gone, finishing), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not self._finishing.is_set():
+                await loop.run_in_executor(self._threads, frozen.thaw, self._directory, held.name)
+            gone.cancel()
+            finishing.cancel()
+
+    async def _answer(self, request: dict[str, Any] | None) -> tuple[dict[str, Any], bytes]:
+        try:
+            if request is None:
+                raise ValueError("no request")
             sql, form, utc = str(request["sql"]), str(request["form"]), bool(request["utc"])
-        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError):
             self._counters.add("query_requests_bad")
             return {"status": "failed", "message": "not a request of luytre-collector query"}, b""
         try:
@@ -201,6 +256,11 @@ class _Desk:
             return {"status": "failed", "message": str(error)}, b""
         self._counters.add("queries")
         return {"status": "ok", "size": len(body)}, body
+
+
+async def _send(writer: asyncio.StreamWriter, head: dict[str, Any], body: bytes) -> None:
+    writer.write(json.dumps(head).encode() + b"\n" + body)
+    await writer.drain()
 
 
 def _peer_may_ask(writer: asyncio.StreamWriter) -> bool:

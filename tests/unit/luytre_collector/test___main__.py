@@ -46,6 +46,8 @@ def test_help_has_examples_of_every_group(capsys: pytest.CaptureFixture[str]) ->
         "dump",
         "migrate",
         "query",
+        "backup",
+        "restore",
         "rules",
         "plan",
         "pki",
@@ -54,7 +56,7 @@ def test_help_has_examples_of_every_group(capsys: pytest.CaptureFixture[str]) ->
         "exit codes",
     ):
         assert word in text
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 7
 
 
 @pytest.mark.parametrize(
