@@ -25,6 +25,7 @@ from luytre_collector.detect.correlate import Correlator
 from luytre_collector.detect.model import RuleSet
 from luytre_collector.detect.query import Scheduler
 from luytre_collector.detect.stream import Matcher
+from luytre_collector.disk import DiskWatch
 from luytre_collector.health import HealthWriter
 from luytre_collector.ingest.admit import Admitted
 from luytre_collector.ingest.quarantine import Quarantine
@@ -51,6 +52,7 @@ PARTS = (
     "query",
     "rollups",
     "retention",
+    "disk",
     "periodic",
 )
 
@@ -114,6 +116,13 @@ async def run(config: Config, ready_file: Path | None = None, clock: Callable[[]
         expiring = Periodic("retention", config.retention.interval_s, retention.run, counters["periodic"])
         closing.callback(expiring.close)
         expiring.start()
+
+        keep_days = max([config.retention.days, *(one.days for one in config.retention.classes)])
+        watch = DiskWatch(store, config.disk, name, keep_days, clock, worker.hold, raise_alerts, counters["disk"])
+        watching = Periodic("disk", config.disk.interval_s, watch.run, counters["periodic"])
+        watching.once()  # before the first batch
+        closing.callback(watching.close)
+        watching.start()
 
         worker.start(pipeline.process)
         closing.push_async_callback(asyncio.to_thread, worker.close)

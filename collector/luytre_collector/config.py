@@ -11,7 +11,7 @@ import luytre_rules
 from luytre_common import settings
 from luytre_common.settings import at_least, setting
 
-from luytre_collector import health, notify, retention, rollups, worker
+from luytre_collector import disk, health, notify, retention, rollups, worker
 from luytre_collector.detect import correlate
 from luytre_collector.enrich import direction
 from luytre_collector.ingest import quarantine, server
@@ -59,6 +59,7 @@ class Config:
     detect: Detect = setting(Detect(), "rules")
     notify: notify.Config = setting(notify.Config(), "where alerts go")
     retention: retention.Config = setting(retention.Config(), "how long rows are kept")
+    disk: disk.Config = setting(disk.Config(), "room on the disks of the store")
     rollups: rollups.Config = setting(rollups.Config(), "sums and first sightings")
     health: health.Config = setting(health.Config(), "the collector's own counters")
 

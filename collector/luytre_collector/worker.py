@@ -48,6 +48,7 @@ class Worker:
         self._rows = 0
         self._changed = threading.Condition()
         self._stop = threading.Event()
+        self._held: str | None = None
         self._thread: threading.Thread | None = None
 
     def start(self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]]) -> None:
@@ -72,6 +73,12 @@ class Worker:
         seconds = min(self._config.retry_max_s, self._config.retry_min_s * 2.0 ** min(failures - 1, 30))
         return not self._stop.wait(seconds)
 
+    def hold(self, reason: str | None) -> None:
+        """Take no batch until this is called with None. What is queued waits; at the end it goes back to the agents."""
+        with self._changed:
+            self._held = reason
+            self._changed.notify()
+
     def oldest_us(self) -> int | None:
         """When the oldest of the rows arrived that are not stored yet, microseconds since 1970; None if none wait."""
         with self._changed:
@@ -88,7 +95,10 @@ class Worker:
 
     def _run(self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]]) -> None:
         while taken := self._take():
-            verdicts = self._judge(process, [batch for batch, _ in taken])
+            if self._held is not None and self._stop.is_set():
+                verdicts: Sequence[Verdict] = [Postponed(self._held)] * len(taken)
+            else:
+                verdicts = self._judge(process, [batch for batch, _ in taken])
             with self._changed:
                 self._taken = []
             for (_, done), verdict in zip(taken, verdicts, strict=True):
@@ -109,7 +119,7 @@ class Worker:
     def _take(self) -> list[tuple[Admitted, Done]]:
         """The next micro-batch; empty when stopping and all is done."""
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._queue) or self._stop.is_set())
+            self._changed.wait_for(lambda: (bool(self._queue) and self._held is None) or self._stop.is_set())
             self._changed.wait_for(
                 lambda: self._rows >= self._config.enough_rows or self._stop.is_set(), self._config.linger_s
             )

@@ -132,3 +132,20 @@ def test_pauses_double_to_a_limit() -> None:
     assert worker.pause(1000)
     worker.close()
     assert not worker.pause(1)
+
+
+def test_while_it_is_held_batches_wait_and_at_the_end_they_go_back() -> None:
+    counters, answers = Counters("pipeline"), Answers()
+    worker = Worker(Config(linger_s=0), counters)
+    worker.hold("no room")
+    worker.start(lambda given: [STORED] * len(given))
+    first, second, third = batches(3)
+    answers.submit(worker, first, second)
+    assert counters.get("queued_batches") == 2
+    assert answers.got == {}
+    worker.hold(None)
+    assert answers.wait(2) == {0: STORED, 10: STORED}
+    worker.hold("no room")
+    answers.submit(worker, third)
+    worker.close()
+    assert answers.got[20] == Postponed("no room")
