@@ -132,7 +132,8 @@ class FileReplay:
 
 @final
 class ProcessEvents:
-    """exec and exit events from the kernel. `rung` is "ebpf" or "cn_proc". OSError or ValueError if it cannot start."""
+    """exec and exit events from the kernel. `rung` is "ebpf", "audit", "cn_proc" or "proc". OSError or ValueError if it
+    cannot start."""
 
     def __new__(
         cls,
@@ -145,7 +146,12 @@ class ProcessEvents:
         seed: bool = True,
         forks: bool = False,
         hashes: bool = True,
+        ptrace: bool = True,
+        interval_seconds: float = 1.0,
     ) -> Self: ...
+    def notes(self) -> list[str]:
+        """What people should know about the rung, each a phrase. Nothing after `close`."""
+
     def poll(self, timeout_s: float) -> list[Sealed]: ...
     def counters(self) -> dict[str, int]: ...
     def close(self) -> list[Sealed]: ...

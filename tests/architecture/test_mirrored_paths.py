@@ -26,6 +26,7 @@ def test_every_unit_test_mirrors_a_module() -> None:
             (member / module).exists()
             or (member / module.with_name(f"_{module.stem}.pyi")).exists()  # the core, a compiled module
             or (member / module.with_suffix("") / "__init__.py").exists()
+            or (member / path.parent.with_suffix(".py")).exists()  # a module with a folder of tests
         ):
             astray.append(str(path))
     assert not astray, f"no module at the mirrored path of {', '.join(astray)}"

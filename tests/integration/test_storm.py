@@ -1,4 +1,4 @@
-"""The process source under a storm: a live consumer misses nothing, and what one that stalled did not see is counted."""
+"""The process source under a storm: a live consumer misses nothing; what one that stalled did not see is counted."""
 
 from __future__ import annotations
 

@@ -413,6 +413,11 @@ pub static PROCESSES: Table = Table {
         Column { name: "process_cpu_time", kind: Kind::U64, maker: Maker::Agent },
         Column { name: "process_io_read_bytes", kind: Kind::U64, maker: Maker::Agent },
         Column { name: "process_io_write_bytes", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "process_target_pid", kind: Kind::U32, maker: Maker::Agent },
+        Column { name: "process_target_entity_id", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "process_target_name", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_target_executable", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "process_target_user_name", kind: Kind::Name, maker: Maker::Agent },
         Column { name: "process_oddities", kind: Kind::Name, maker: Maker::Agent },
         Column { name: "agent_id", kind: Kind::Name, maker: Maker::Collector },
         Column { name: "host_name", kind: Kind::Name, maker: Maker::Collector },
@@ -429,9 +434,9 @@ pub static PROCESSES: Table = Table {
 pub struct ProcessesRow<'a> {
     /// When it happened.
     pub event_time: i64,
-    /// exec, exit, seed (ran before the agent), or fork.
+    /// exec, exit, seed (ran before the agent), ptrace (began to trace the target), or fork.
     pub event_action: &'a str,
-    /// How the agent knows: ebpf, cn_proc.
+    /// How the agent knows: ebpf, audit, cn_proc, or proc (by looking at /proc, and then times may be those of a look).
     pub event_source: &'a str,
     /// Process id in the agent's pid namespace.
     pub process_pid: u32,
@@ -507,7 +512,17 @@ pub struct ProcessesRow<'a> {
     pub process_io_read_bytes: u64,
     /// Bytes written to storage, at exit.
     pub process_io_write_bytes: u64,
-    /// What is missing: args_truncated; exe_, args_, parent_, user_, place_ (unit, container), usage_unknown.
+    /// ptrace: process id of the traced process.
+    pub process_target_pid: u32,
+    /// ptrace: identity of the traced process.
+    pub process_target_entity_id: u64,
+    /// ptrace: command name of the traced process.
+    pub process_target_name: &'a str,
+    /// ptrace: executable of the traced process.
+    pub process_target_executable: &'a str,
+    /// ptrace: effective user of the traced process.
+    pub process_target_user_name: &'a str,
+    /// What is missing: args_truncated; exe_, args_, parent_, user_, place_ (unit, container), usage_unknown; exit_unknown (noticed by absence: no code, and the time is when it was noticed).
     pub process_oddities: &'a str,
 }
 
@@ -554,7 +569,12 @@ impl ProcessesRow<'_> {
         builder.u64(37, self.process_cpu_time);
         builder.u64(38, self.process_io_read_bytes);
         builder.u64(39, self.process_io_write_bytes);
-        builder.name(40, self.process_oddities);
+        builder.u32(40, self.process_target_pid);
+        builder.u64(41, self.process_target_entity_id);
+        builder.name(42, self.process_target_name);
+        builder.name(43, self.process_target_executable);
+        builder.name(44, self.process_target_user_name);
+        builder.name(45, self.process_oddities);
         builder.end_row();
     }
 }

@@ -130,4 +130,5 @@ def _source(name: str, make: Callable[[], Source]) -> Finding:
     rung = getattr(source, "rung", "")
     better = [f"not by {tried}: {reason}" for tried, reason in getattr(source, "refused", ())]
     lacking = getattr(source, "lacking", ())
-    return Finding(name, True, "; ".join([f"available ({rung})" if rung else "available", *lacking, *better, *notes]))
+    detail = "; ".join([f"available ({rung})" if rung else "available", *lacking, *better, *notes])
+    return Finding(name, True, detail, "; ".join(getattr(source, "remedies", ())))

@@ -42,6 +42,8 @@ class LadderSource:
         self._last: Mapping[str, int] = {}
         #: The rung that answered; empty before `open`.
         self.rung = ""
+        #: What would help against the refusals of better rungs.
+        self.remedies: Sequence[str] = ()
         #: The rungs that were tried in vain, and what the system answered.
         self.refused: list[tuple[str, str]] = []
         #: What the rung that answered could tell but cannot here, a line each; `attach` may say so.
@@ -57,14 +59,21 @@ class LadderSource:
                 self.refused.append((rung, str(error)))
             else:
                 self.rung = rung
+                self.remedies = self._remedy(self._reasons().lower())
                 return
-        reasons = "; ".join(f"{rung}: {reason}" for rung, reason in self.refused)
+        reasons = self._reasons()
         remedies = self._remedy(reasons.lower()) or [f"set [sources.{self.name}] enabled = false to go without"]
         raise Unavailable(f"{self.what}: {reasons}", "; ".join(remedies))
 
+    def _reasons(self) -> str:
+        return "; ".join(f"{rung}: {reason}" for rung, reason in self.refused)
+
     def poll(self, timeout_s: float) -> Sequence[SealedBatch]:
-        """See `Source.poll`."""
-        return self._events.poll(timeout_s) if self._events else ()
+        """See `Source.poll`. Unavailable if the rung no longer holds; opened again, the source may get another one."""
+        try:
+            return self._events.poll(timeout_s) if self._events else ()
+        except OSError as error:
+            raise Unavailable(f"{self.what}: {self.rung}: {error}", "it is tried again by itself") from error
 
     def samples(self) -> Sequence[Sample]:
         """See `Source.samples`; split by rung. `refused` counts the rungs that were tried in vain, `lacking` what the
@@ -100,5 +109,5 @@ def common_remedies(answers: str, capabilities: str) -> list[str]:
     if "clang was missing" in answers or "headers" in answers:
         remedies.append("install a released wheel, or clang and libbpf-dev before building")
     if "namespace" in answers:
-        remedies.append("run the agent on the host, or its container with the host's pid namespace")
+        remedies.append("run the agent on the host, or its container with the host's namespaces")
     return remedies

@@ -13,11 +13,16 @@ PROCESSES = Table(
         Column(
             "event_action",
             Kind.NAME,
-            "exec, exit, seed (ran before the agent), or fork",
+            "exec, exit, seed (ran before the agent), ptrace (began to trace the target), or fork",
             sigma=("event_type",),
             example="exec",
         ),
-        Column("event_source", Kind.NAME, "How the agent knows: ebpf, cn_proc", example="ebpf"),
+        Column(
+            "event_source",
+            Kind.NAME,
+            "How the agent knows: ebpf, audit, cn_proc, or proc (by looking at /proc, and then times may be those of a look)",
+            example="ebpf",
+        ),
         Column(
             "process_pid",
             Kind.U32,
@@ -148,10 +153,28 @@ PROCESSES = Table(
         ),
         Column("process_io_read_bytes", Kind.U64, "Bytes read from storage, at exit", example="4096"),
         Column("process_io_write_bytes", Kind.U64, "Bytes written to storage, at exit", example="0"),
+        Column("process_target_pid", Kind.U32, "ptrace: process id of the traced process", example="0"),
+        Column("process_target_entity_id", Kind.U64, "ptrace: identity of the traced process", example="0"),
+        Column("process_target_name", Kind.NAME, "ptrace: command name of the traced process", example=""),
+        Column(
+            "process_target_executable",
+            Kind.NAME,
+            "ptrace: executable of the traced process",
+            sigma=("TargetImage",),
+            example="",
+        ),
+        Column(
+            "process_target_user_name",
+            Kind.NAME,
+            "ptrace: effective user of the traced process",
+            sigma=("TargetUser",),
+            example="",
+        ),
         Column(
             "process_oddities",
             Kind.NAME,
-            "What is missing: args_truncated; exe_, args_, parent_, user_, place_ (unit, container), usage_unknown",
+            "What is missing: args_truncated; exe_, args_, parent_, user_, place_ (unit, container), usage_unknown; "
+            "exit_unknown (noticed by absence: no code, and the time is when it was noticed)",
             example="",
         ),
     ),

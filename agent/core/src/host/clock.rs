@@ -50,6 +50,11 @@ impl Clock {
         (boottime as i64).saturating_add(self.boot_offset) / 1000
     }
 
+    /// Milliseconds since 1970-01-01 UTC as CLOCK_BOOTTIME nanoseconds.
+    pub fn since_boot(&self, milliseconds: u64) -> u64 {
+        (milliseconds as i64).saturating_mul(1_000_000).saturating_sub(self.boot_offset).max(0) as u64
+    }
+
     /// CLOCK_MONOTONIC nanoseconds as CLOCK_BOOTTIME nanoseconds.
     pub fn boottime(&self, monotonic: u64) -> u64 {
         (monotonic as i64).saturating_add(self.asleep).max(0) as u64
@@ -91,6 +96,7 @@ mod tests {
         clock.observe(9_000_000_000, 2_000_000);
         assert_eq!(clock.utc(5_000), 9_000_005);
         assert_eq!(clock.boottime(7), 2_000_007);
+        assert_eq!((clock.since_boot(9_001), clock.since_boot(0)), (1_000_000, 0));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! `struct proc_event` of linux/cn_proc.h, native byte order.
 
 /// nlmsghdr 16 bytes, cn_msg 20 bytes.
-const EVENT: usize = 36;
+pub const EVENT: usize = 36;
 /// proc_event: what u32, cpu u32, timestamp_ns u64; then the members of `what`.
 const DATA: usize = EVENT + 16;
 
@@ -10,11 +10,12 @@ const CN_IDX_PROC: u32 = 1;
 const CN_VAL_PROC: u32 = 1;
 const NLMSG_DONE: u16 = 3;
 
-const PROC_EVENT_NONE: u32 = 0;
+pub const PROC_EVENT_NONE: u32 = 0;
 const PROC_EVENT_FORK: u32 = 1;
 const PROC_EVENT_EXEC: u32 = 2;
 const PROC_EVENT_UID: u32 = 4;
 const PROC_EVENT_GID: u32 = 0x40;
+pub const PROC_EVENT_PTRACE: u32 = 0x100;
 const PROC_EVENT_EXIT: u32 = 0x8000_0000;
 
 /// What the kernel said. Times are nanoseconds of CLOCK_MONOTONIC.
@@ -51,6 +52,12 @@ pub enum Message {
         pid: u32,
         real: u32,
     },
+    /// A process traces another one from now on.
+    Ptrace {
+        time: u64,
+        tracer: u32,
+        tracee: u32,
+    },
     /// A thread, or a kind that nobody asked for.
     Other,
 }
@@ -82,6 +89,8 @@ pub fn parse(bytes: &[u8]) -> Option<Message> {
         // process_pid, process_tgid, ruid or rgid, euid or egid
         PROC_EVENT_UID if word(0)? == word(1)? => Message::User { pid: word(1)?, real: word(2)?, effective: word(3)? },
         PROC_EVENT_GID if word(0)? == word(1)? => Message::Group { pid: word(1)?, real: word(2)? },
+        // process_pid, process_tgid, tracer_pid, tracer_tgid, which are 0 at the end of tracing
+        PROC_EVENT_PTRACE if word(3)? != 0 => Message::Ptrace { time, tracer: word(3)?, tracee: word(1)? },
         // process_pid, process_tgid, exit_code, exit_signal, parent_pid, parent_tgid
         PROC_EVENT_EXIT if word(0)? == word(1)? => {
             Message::Exit { time, pid: word(1)?, status: word(2)?, parent: word(5).unwrap_or(0) }
@@ -100,6 +109,17 @@ pub fn subscription(what: Subscription, token: u32) -> [u8; 40] {
     message[28..32].copy_from_slice(&token.to_ne_bytes());
     message[32..34].copy_from_slice(&4u16.to_ne_bytes()); // cn_msg.len
     message[36..40].copy_from_slice(&(what as u32).to_ne_bytes());
+    message
+}
+
+/// The message that narrows a subscription to tracing: `struct proc_input`, since Linux 6.6. Older kernels ignore it for
+/// its length.
+pub fn only_tracing() -> [u8; 44] {
+    let mut message = [0; 44];
+    message[..40].copy_from_slice(&subscription(Subscription::Listen, 0));
+    message[0..4].copy_from_slice(&44u32.to_ne_bytes());
+    message[32..34].copy_from_slice(&8u16.to_ne_bytes());
+    message[40..44].copy_from_slice(&PROC_EVENT_PTRACE.to_ne_bytes());
     message
 }
 
@@ -141,6 +161,9 @@ mod tests {
         assert_eq!(parse(PROC_EVENT_UID, &[7, 7, 33, 34]), Some(Message::User { pid: 7, real: 33, effective: 34 }));
         assert_eq!(parse(PROC_EVENT_GID, &[7, 7, 33, 34]), Some(Message::Group { pid: 7, real: 33 }));
         assert_eq!(parse(0x80, &[7, 7]), Some(Message::Other), "a new session");
+        let traced = Message::Ptrace { time: 77, tracer: 9, tracee: 7 };
+        assert_eq!(parse(PROC_EVENT_PTRACE, &[6, 7, 8, 9]), Some(traced));
+        assert_eq!(parse(PROC_EVENT_PTRACE, &[6, 7, 0, 0]), Some(Message::Other), "the end of it");
     }
 
     #[test]

@@ -22,12 +22,24 @@ pub struct Event {
     pub identity: Option<Identity>,
 }
 
+impl Event {
+    /// An event of which no more is known.
+    pub fn new(action: Action, time: u64, pid: u32) -> Self {
+        let (name, parent_name) = (String::new(), String::new());
+        Self { action, time, pid, start: 0, parent_pid: 0, parent_start: 0, name, parent_name, identity: None }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     Fork,
     Exec(Image),
     /// The status as wait(2) gives it.
     Exit(u32, Option<Usage>),
+    /// Ended before this was noticed: neither the time nor the status is known.
+    Gone,
+    /// Traces the process of this pid from now on, and can read and change all that it has: ptrace(2).
+    Ptrace(u32),
     /// Runs since before the agent.
     Seed(Image),
 }

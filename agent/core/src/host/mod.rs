@@ -1,8 +1,9 @@
 //! Kernel events to columns: which processes began a program and which ended.
 //!
-//! `ebpf` (`bpf`, `record`) or `cn_proc` (`cn_message`, `procfs`) → `event` → `rows` (with `table`, `users`, `clock`, `cgroup`,
-//! `digest`, `redact`) → columns.
+//! The rungs (`feed`): `ebpf` (`bpf`, `record`, `traced`), `audit`, `cn_proc` (`cn_message`, `procfs`), `polling` → `event`
+//! → `rows` (with `table`, `users`, `clock`, `cgroup`, `digest`, `redact`) → columns.
 
+mod audit;
 mod bpf;
 pub mod cgroup;
 mod clock;
@@ -12,9 +13,12 @@ pub mod conntrack;
 mod digest;
 mod ebpf;
 pub mod event;
+mod feed;
 mod lives;
 pub mod namespace;
+mod netlink;
 pub mod owners;
+mod polling;
 pub mod procfs;
 mod record;
 pub mod redact;
@@ -22,6 +26,7 @@ mod redact_programs;
 mod rows;
 pub mod sockets;
 pub mod table;
+mod traced;
 mod users;
 mod wait;
 
@@ -33,13 +38,19 @@ use std::time::{Duration, Instant};
 use crate::columns::{Sealed, TableBuilder};
 use crate::memory::give_back;
 use crate::schema::PROCESSES;
+use audit::Audit;
 use clock::Clock;
+use cn_proc::Connector;
 use digest::Digests;
 use event::Event;
+use feed::Feed;
+pub use feed::Totals;
 use owners::Owners;
+use polling::Polling;
 use procfs::Procfs;
 use rows::Rows;
 use table::Limits;
+use traced::Traced;
 use users::Users;
 
 /// How often clock and users are looked at while there are events.
@@ -55,19 +66,23 @@ const DIGEST_WAIT: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rung {
     Ebpf,
+    Audit,
     CnProc,
+    Proc,
 }
 
 impl Rung {
     /// By its name, which is also the `event_source` of its rows.
     pub fn by_name(name: &str) -> Option<Self> {
-        [Self::Ebpf, Self::CnProc].into_iter().find(|rung| rung.name() == name)
+        [Self::Ebpf, Self::Audit, Self::CnProc, Self::Proc].into_iter().find(|rung| rung.name() == name)
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Ebpf => "ebpf",
+            Self::Audit => "audit",
             Self::CnProc => "cn_proc",
+            Self::Proc => "proc",
         }
     }
 }
@@ -77,8 +92,12 @@ impl Rung {
 pub struct Settings {
     pub batch_rows: usize,
     pub batch_age: Duration,
-    /// eBPF: size of the ring, a power of two. cn_proc: size of the socket's buffer.
+    /// eBPF: size of the ring, a power of two. audit and cn_proc: size of the socket's buffer.
     pub ring_bytes: usize,
+    /// proc: the time between two looks.
+    pub interval: Duration,
+    /// eBPF: whether tracing makes events; below, it does where the kernel tells of it.
+    pub ptrace: bool,
     /// Whether the processes that run already make rows, and whether a fork does.
     pub seed: bool,
     pub forks: bool,
@@ -86,17 +105,24 @@ pub struct Settings {
     pub digests: bool,
 }
 
-/// Counters by name.
-pub type Totals = Vec<(&'static str, u64)>;
-
-enum Kernel {
-    Ring(Box<bpf::Ring>),
-    Connector(cn_proc::Connector),
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            batch_rows: 5_000,
+            batch_age: Duration::from_millis(500),
+            ring_bytes: 2 << 20,
+            interval: Duration::from_secs(1),
+            ptrace: true,
+            seed: true,
+            forks: false,
+            digests: false,
+        }
+    }
 }
 
 /// exec and exit events of this host.
 pub struct ProcessEvents {
-    kernel: Kernel,
+    feed: Box<dyn Feed>,
     rows: Rows,
     builder: TableBuilder,
     waiting: Vec<Event>,
@@ -112,9 +138,11 @@ impl ProcessEvents {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
         let (procfs, mut users) = (Procfs::new("/proc"), Users::new("/etc/passwd"));
         users.refresh();
-        let kernel = match rung {
-            Rung::Ebpf => Kernel::Ring(Box::new(ebpf::open(settings.ring_bytes)?)),
-            Rung::CnProc => Kernel::Connector(cn_proc::Connector::open(settings.ring_bytes)?),
+        let feed: Box<dyn Feed> = match rung {
+            Rung::Ebpf => Box::new(Traced::open(settings.ring_bytes, settings.ptrace)?),
+            Rung::Audit => Box::new(Audit::open(settings.ring_bytes, settings.interval, &procfs)?),
+            Rung::CnProc => Box::new(Connector::open(settings.ring_bytes)?),
+            Rung::Proc => Box::new(Polling::new(&procfs, settings.interval, false)),
         };
         let proc = procfs.root().to_owned();
         let rows = Rows::new(rung.name(), boot_id, procfs, users, Clock::new()?, Limits::default());
@@ -130,7 +158,7 @@ impl ProcessEvents {
         rows.seed(settings.seed.then_some(&mut builder))?;
         give_back();
         let begun = (builder.rows() > 0).then(Instant::now);
-        Ok(Self { kernel, rows, builder, waiting: Vec::new(), settings, begun, refreshed: Instant::now() })
+        Ok(Self { feed, rows, builder, waiting: Vec::new(), settings, begun, refreshed: Instant::now() })
     }
 
     /// Works for at most about `timeout`; returns the batches that became full or old enough.
@@ -148,7 +176,7 @@ impl ProcessEvents {
                 let left = deadline - now;
                 let due =
                     self.begun.map_or(left, |begun| (begun + self.settings.batch_age).saturating_duration_since(now));
-                self.wait(left.min(due))?;
+                self.feed.wait(left.min(due))?;
             }
         }
     }
@@ -158,6 +186,7 @@ impl ProcessEvents {
         if self.refreshed.elapsed() >= TICK {
             self.refreshed = Instant::now();
             self.rows.refresh()?;
+            self.feed.check()?;
         }
         let begun = self.rows.clock().now()?;
         while batches.len() < most {
@@ -175,7 +204,8 @@ impl ProcessEvents {
             self.waiting = waiting;
             if !more {
                 if let Some(owners) = &self.rows.table().owners {
-                    owners.told(begun);
+                    let behind = u64::try_from(self.feed.behind().as_nanos()).unwrap_or(u64::MAX);
+                    owners.told(begun.saturating_sub(behind));
                 }
                 return Ok(true);
             }
@@ -187,26 +217,12 @@ impl ProcessEvents {
     fn receive(&mut self) -> bool {
         let mut asked = false;
         let more = loop {
-            let event = match &mut self.kernel {
-                Kernel::Ring(ring) => match ebpf::receive(ring, &mut self.rows) {
-                    Some(event) => event,
-                    None => break false,
-                },
-                // What it says is completed with what was said before, so each is taken in at once.
-                Kernel::Connector(connector) => match connector.receive() {
-                    Some(message) => match cn_proc::event(message, &mut self.rows) {
-                        Some(event) => {
-                            self.rows.ask(&event);
-                            self.waiting.push(event);
-                            break true;
-                        }
-                        None => continue,
-                    },
-                    None => break false,
-                },
-            };
+            let Some(event) = self.feed.receive(&mut self.rows) else { break false };
             asked |= self.rows.ask(&event);
             self.waiting.push(event);
+            if self.feed.in_turn() {
+                return true;
+            }
             if self.waiting.len() >= CHUNK {
                 break true;
             }
@@ -215,13 +231,6 @@ impl ProcessEvents {
             digests.wait(DIGEST_WAIT);
         }
         more
-    }
-
-    fn wait(&self, timeout: Duration) -> io::Result<()> {
-        match &self.kernel {
-            Kernel::Ring(ring) => ring.wait(timeout),
-            Kernel::Connector(connector) => connector.wait(timeout),
-        }
     }
 
     fn cut_if_old(&mut self, batches: &mut Vec<Sealed>) {
@@ -238,12 +247,8 @@ impl ProcessEvents {
     /// Totals since the start, by name; `known` is a gauge.
     pub fn counters(&self) -> Totals {
         let counts = self.rows.counts();
-        let (lost, malformed) = match &self.kernel {
-            Kernel::Ring(ring) => (ring.lost(), ring.malformed()),
-            Kernel::Connector(connector) => (connector.lost(), connector.malformed()),
-        };
         let digests = self.rows.digests().map(Digests::counts).unwrap_or_default();
-        vec![
+        let mut totals = vec![
             ("seed", counts.seed),
             ("redacted", counts.redacted),
             ("place_unknown", counts.place_unknown),
@@ -256,8 +261,8 @@ impl ProcessEvents {
             ("exec", counts.exec),
             ("exit", counts.exit),
             ("exit_duplicate", counts.exit_duplicate),
-            ("lost", lost),
-            ("malformed", malformed),
+            ("exit_unknown", counts.exit_unknown),
+            ("ptrace", counts.ptrace),
             ("args_truncated", counts.args_truncated),
             ("args_unknown", counts.args_unknown),
             ("exe_unknown", counts.exe_unknown),
@@ -266,15 +271,19 @@ impl ProcessEvents {
             ("parent_read", counts.parent_read),
             ("evicted", self.rows.evicted()),
             ("known", self.rows.known() as u64),
-        ]
+        ];
+        totals.extend(self.feed.totals());
+        totals
+    }
+
+    /// What people should know about the rung, each a phrase.
+    pub fn notes(&self) -> Vec<String> {
+        self.feed.notes()
     }
 
     /// Lets go of the kernel, takes in what it had said, and returns the last batches and totals.
     pub fn close(mut self) -> io::Result<(Vec<Sealed>, Totals)> {
-        match &mut self.kernel {
-            Kernel::Ring(ring) => ring.stop(),
-            Kernel::Connector(connector) => connector.stop(),
-        }
+        self.feed.stop();
         let mut batches = Vec::new();
         self.drain(&mut batches, usize::MAX)?;
         if let Some(owners) = &self.rows.table().owners {

@@ -1,10 +1,13 @@
 //! One process as proc(5) shows it now.
 
 use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustc_hash::FxHasher;
 
 use super::cgroup::{self, Place};
 use super::event::{FileKey, Identity, Image, NO_LOGIN, Terminal, Usage};
@@ -21,6 +24,32 @@ pub struct Snapshot {
     pub start: u64,
     pub identity: Option<Identity>,
     pub image: Image,
+}
+
+/// What one read of /proc/PID/stat tells, to see whether anything changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// As ps(1) shows it: `S`, `Z`, ...
+    pub state: u8,
+    pub parent_pid: u32,
+    pub threads: u64,
+    /// Nanoseconds of CLOCK_BOOTTIME, in steps of a clock tick.
+    pub start: u64,
+    /// Where the program and its stack lie, which an exec changes and hardly anything else; where that is secret, the
+    /// command name.
+    pub mark: u64,
+    /// Of a zombie, as wait(2) gives it; None where it is secret.
+    pub status: Option<u32>,
+}
+
+/// What audit does not tell of a process.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Facts {
+    pub start: u64,
+    pub identity: Identity,
+    pub file: Option<FileKey>,
+    /// Effective capabilities that the parent has not.
+    pub capabilities_gained: u64,
 }
 
 /// A mounted proc(5), and where the trees of cgroups are mounted.
@@ -83,6 +112,53 @@ impl Procfs {
             identity,
             image,
         })
+    }
+
+    /// What has to be known of a process to see whether it is another one, or runs another program; None if it is gone.
+    pub fn glance(&self, pid: u32) -> Option<Glance> {
+        let stat = read_some(&self.folder(pid).join("stat"), 4096)?;
+        let mut glance = parse_glance(&String::from_utf8_lossy(&stat))?;
+        glance.start = glance.start.saturating_mul(self.tick_ns);
+        Some(glance)
+    }
+
+    /// Processes and threads that were begun since the boot; None if /proc/stat cannot be read.
+    pub fn forks(&self) -> Option<u64> {
+        let stat = fs::read_to_string(self.root.join("stat")).ok()?;
+        stat.lines().find_map(|line| line.strip_prefix("processes "))?.trim().parse().ok()
+    }
+
+    /// What audit does not tell of a process; None if it is gone.
+    pub fn facts(&self, pid: u32, executable: &str) -> Option<Facts> {
+        let exe = self.folder(pid).join("exe");
+        let file = fs::metadata(&exe).ok().filter(|_| link(&exe) == executable).as_ref().map(file_key);
+        let identity = self.identity(pid)?;
+        let stat = read_some(&self.folder(pid).join("stat"), 4096)?;
+        let stat = parse_stat(&String::from_utf8_lossy(&stat))?;
+        let identity = Identity { session: stat.session, tty: stat.tty, ..identity };
+        let parent = self.capabilities(stat.parent_pid);
+        Some(Facts {
+            start: stat.ticks.saturating_mul(self.tick_ns),
+            identity,
+            file,
+            capabilities_gained: parent.map_or(0, |parent| identity.capabilities & !parent),
+        })
+    }
+
+    /// Whether this process is in the pid namespace in which the kernel tells of processes.
+    pub fn is_of_the_host(&self) -> bool {
+        // include/linux/proc_ns.h: PROC_PID_INIT_INO.
+        fs::metadata(self.root.join("self/ns/pid")).is_ok_and(|namespace| namespace.ino() == 0xEFFF_FFFC)
+    }
+
+    /// Whether processes of others are hidden from us: the option hidepid of proc(5).
+    pub fn hides_others(&self) -> bool {
+        self.glance(1).is_none()
+    }
+
+    /// Clock ticks as nanoseconds.
+    pub fn nanoseconds(&self, ticks: u64) -> u64 {
+        ticks.saturating_mul(self.tick_ns)
     }
 
     /// Nanoseconds as whole clock ticks.
@@ -234,7 +310,7 @@ pub fn file_key(metadata: &fs::Metadata) -> FileKey {
 
 /// The name of a process that interprets a script is the script's (comm, 15 bytes), and the script is among its first
 /// arguments.
-fn script(name: &str, image: &Image) -> String {
+pub fn script(name: &str, image: &Image) -> String {
     let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
     if name.is_empty() || image.executable_unknown || base(&image.executable).starts_with(name) {
         return String::new();
@@ -278,6 +354,28 @@ fn parse_stat(stat: &str) -> Option<Stat> {
         tty: Terminal { major: device >> 8 & 0xfff, minor: device & 0xff | device >> 12 & 0xf_ff00 },
         cpu_ticks: number(11)?.saturating_add(number(12)?),
         ticks: number(19)?,
+    })
+}
+
+/// The numbers are those of proc(5), whose third field is the first after the name.
+fn parse_glance(stat: &str) -> Option<Glance> {
+    let (begin, end) = (stat.find('(')?, stat.rfind(')')?);
+    let fields: Vec<&str> = stat[end + 1..].split_ascii_whitespace().collect();
+    let number = |field: usize| fields.get(field - 3).and_then(|word| word.parse::<u64>().ok());
+    // startcode, endcode and startstack: 1, 1 and 0 for those who may not know, and 0 for zombies.
+    let places = [number(26)?, number(27)?, number(28)?];
+    let mut hasher = FxHasher::default();
+    match places {
+        [0 | 1, 0 | 1, 0] => stat.get(begin..end)?.hash(&mut hasher),
+        _ => places.hash(&mut hasher),
+    }
+    Some(Glance {
+        state: *fields.first()?.as_bytes().first()?,
+        parent_pid: u32::try_from(number(4)?).ok()?,
+        threads: number(20)?,
+        start: number(22)?,
+        mark: hasher.finish(),
+        status: number(52).and_then(|status| u32::try_from(status).ok()).filter(|_| places[0] != 1),
     })
 }
 
@@ -344,6 +442,21 @@ mod tests {
     }
 
     #[test]
+    fn a_glance_sees_an_exec_and_the_status_of_a_zombie() {
+        let stat = |name: &str, state: &str, places: &str, status: u32| {
+            let stat = format!("7 ({name}) {state} 3 7 6 0 -1 0 1 0 0 0 5 6 0 0 20 0 2 0 1234 9 9 9 {places} ");
+            parse_glance(&(stat + &"0 ".repeat(23) + &status.to_string())).expect("whole")
+        };
+        let shell = stat("sh", "S", "100 200 300", 0);
+        assert_eq!((shell.state, shell.parent_pid, shell.threads, shell.start), (b'S', 3, 2, 1234));
+        assert_eq!(stat("renamed", "R", "100 200 300", 0).mark, shell.mark);
+        assert_ne!(stat("sh", "S", "100 200 301", 0).mark, shell.mark);
+        assert_ne!(stat("sh", "S", "1 1 0", 0).mark, stat("cat", "S", "1 1 0", 0).mark, "all that others may know");
+        assert_eq!(stat("sh", "Z", "0 0 0", 256).status, Some(256));
+        assert_eq!(stat("sh", "Z", "1 1 0", 0).status, None);
+    }
+
+    #[test]
     fn a_script_is_known_by_the_name_of_its_process() {
         let mut image =
             Image { executable: "/usr/bin/dash".into(), working_directory: "/srv".into(), ..Image::default() };
@@ -357,6 +470,7 @@ mod tests {
         #[test]
         fn never_panics(content in ".{0,200}") {
             let _ = parse_stat(&content);
+            let _ = parse_glance(&content);
             let _ = parse_status(&content);
             let _ = parse_io(&content);
         }

@@ -11,6 +11,14 @@ pub fn readable(fd: &impl AsFd, timeout: Duration) -> io::Result<()> {
     ignore_interrupt(unsafe { libc::poll(&mut poll, 1, milliseconds(timeout)) })
 }
 
+/// Waits until one of two can be read, or for `timeout`.
+pub fn either(first: &impl AsFd, second: &impl AsFd, timeout: Duration) -> io::Result<()> {
+    let of = |fd: libc::c_int| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut polls = [of(first.as_fd().as_raw_fd()), of(second.as_fd().as_raw_fd())];
+    // SAFETY: two pollfds, ours.
+    ignore_interrupt(unsafe { libc::poll(polls.as_mut_ptr(), 2, milliseconds(timeout)) })
+}
+
 /// Waits for the moments at which a descriptor becomes readable, not for its being so: a ring that always holds a
 /// little is looked at when somebody wakes us or the time is up, and so in batches.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use super::shared::{Counting, Shared};
 use super::sockets::Owners;
 use crate::host::{ProcessEvents as Core, Rung, Settings, Totals};
 
-/// exec and exit events from the kernel. `rung` is "ebpf" or "cn_proc". OSError or ValueError if it cannot start.
+/// exec and exit events from the kernel. `rung` is "ebpf", "audit", "cn_proc" or "proc". OSError or ValueError if it cannot start.
 #[pyclass(frozen, module = "luytre_agent._core")]
 pub struct ProcessEvents(Shared<Worker>);
 
@@ -20,7 +20,7 @@ pub struct ProcessEvents(Shared<Worker>);
 impl ProcessEvents {
     #[new]
     #[pyo3(signature = (rung, *, batch_rows=5_000, batch_seconds=0.5, ring_bytes=2_097_152, seed=true, forks=false,
-                        hashes=true, owners=None))]
+                        hashes=true, ptrace=true, interval_seconds=1.0, owners=None))]
     #[allow(clippy::too_many_arguments)] // keywords in Python
     fn new(
         py: Python<'_>,
@@ -31,17 +31,20 @@ impl ProcessEvents {
         seed: bool,
         forks: bool,
         hashes: bool,
+        ptrace: bool,
+        interval_seconds: f64,
         owners: Option<Py<Owners>>,
     ) -> PyResult<Self> {
         let owners = owners.map(|owners| owners.get().0.clone());
         let Some(rung) = Rung::by_name(rung) else {
-            return Err(PyValueError::new_err(format!("there is no rung {rung}; give ebpf or cn_proc")));
+            return Err(PyValueError::new_err(format!("there is no rung {rung}; give ebpf, audit, cn_proc or proc")));
         };
         if batch_rows == 0 {
             return Err(PyValueError::new_err("batch_rows is 0; give at least 1"));
         }
         let batch_age = Duration::from_micros(microseconds("batch_seconds", batch_seconds)?.unsigned_abs());
-        let settings = Settings { batch_rows, batch_age, ring_bytes, seed, forks, digests: hashes };
+        let interval = Duration::from_micros(microseconds("interval_seconds", interval_seconds)?.unsigned_abs());
+        let settings = Settings { batch_rows, batch_age, ring_bytes, interval, ptrace, seed, forks, digests: hashes };
         let core = py.detach(|| Core::open(rung, settings, owners))?;
         Ok(Self(Shared::new(Worker { core: Some(core), last: Totals::default() })))
     }
@@ -56,6 +59,11 @@ impl ProcessEvents {
 
     fn counters(&self) -> BTreeMap<String, u64> {
         self.0.counters()
+    }
+
+    /// What people should know about the rung, each a phrase. Nothing after `close`.
+    fn notes(&self, py: Python<'_>) -> Vec<String> {
+        self.0.work(py, |worker| worker.core.as_ref().map_or_else(Vec::new, Core::notes))
     }
 
     /// Detaches from the kernel; the last batches.

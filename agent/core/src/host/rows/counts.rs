@@ -8,6 +8,9 @@ pub struct Counts {
     pub exit: u64,
     /// Two last threads of one process ended at once, and the kernel told of both.
     pub exit_duplicate: u64,
+    /// Ends that were noticed by absence.
+    pub exit_unknown: u64,
+    pub ptrace: u64,
     pub args_truncated: u64,
     pub args_unknown: u64,
     pub exe_unknown: u64,

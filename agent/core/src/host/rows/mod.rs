@@ -19,6 +19,7 @@ use super::table::{Limits, Process, Program, Table};
 use super::users::Users;
 use crate::columns::TableBuilder;
 pub use counts::Counts;
+use push::About;
 
 /// Makes rows.
 pub struct Rows {
@@ -125,11 +126,13 @@ impl Rows {
         match action {
             Action::Fork => self.fork(&event, builder),
             Action::Exec(image) => self.exec(&event, image, builder),
-            Action::Exit(status, usage) => self.exit(&event, status, usage, builder),
+            Action::Exit(status, usage) => self.exit(&event, Some(status), usage, builder),
+            Action::Gone => self.exit(&event, None, None, builder),
+            Action::Ptrace(target) => self.ptrace(&event, target, builder),
             Action::Seed(_) => {
                 let Some(process) = self.table.get(event.pid).cloned() else { return };
                 self.counts.seed += 1;
-                self.push(&event, "seed", &process, None, builder);
+                self.push(&event, "seed", &process, About::Nothing, builder);
             }
         }
     }
@@ -154,7 +157,7 @@ impl Rows {
         let entity = self.entity(event.pid, event.start);
         let process = Process { entity, start: event.start, program, parent, identity, place, exited: false };
         if self.forks {
-            self.push(event, "fork", &process, None, builder);
+            self.push(event, "fork", &process, About::Nothing, builder);
         }
         self.table.insert(event.pid, process);
     }
@@ -173,11 +176,11 @@ impl Rows {
             place: self.place(event.pid, event.start, event.identity.as_ref()),
             exited: false,
         };
-        self.push(event, "exec", &process, None, builder);
+        self.push(event, "exec", &process, About::Nothing, builder);
         self.table.insert(event.pid, process);
     }
 
-    fn exit(&mut self, event: &Event, status: u32, usage: Option<Usage>, builder: &mut TableBuilder) {
+    fn exit(&mut self, event: &Event, status: Option<u32>, usage: Option<Usage>, builder: &mut TableBuilder) {
         let entity = self.entity(event.pid, event.start);
         let mut process = match self.table.get(event.pid) {
             Some(known) if known.entity == entity => known.clone(),
@@ -198,11 +201,29 @@ impl Rows {
             process.place = self.place(event.pid, event.start, identity.as_ref()).or(process.place);
         }
         process.identity = event.identity.or(process.identity);
-        self.push(event, "exit", &process, Some((status, usage)), builder);
+        self.push(event, "exit", &process, About::End(status, usage), builder);
         if self.table.get(event.pid).is_none_or(|known| known.entity != entity) {
             self.table.insert(event.pid, process);
         }
         self.table.exit(event.pid, event.time);
+    }
+
+    fn ptrace(&mut self, event: &Event, target: u32, builder: &mut TableBuilder) {
+        for pid in [event.pid, target] {
+            if self.table.get(pid).is_none() {
+                self.learn(pid);
+            }
+        }
+        self.counts.ptrace += 1;
+        let target_process = self.table.get(target).cloned();
+        let tracer = match self.table.get(event.pid) {
+            Some(tracer) => tracer.clone(),
+            None => {
+                let (parent, program) = (self.parent(event), unknown(&event.name));
+                Process { entity: 0, start: 0, program, parent, identity: None, place: None, exited: false }
+            }
+        };
+        self.push(event, "ptrace", &tracer, About::Target(target, target_process.as_ref()), builder);
     }
 
     /// Takes secrets out.

@@ -5,8 +5,18 @@ use crate::columns::TableBuilder;
 use crate::schema::ProcessesRow;
 
 use super::super::cgroup::Place;
-use super::super::event::{Event, Identity, Usage, capability_names, exit_code};
+use super::super::event::{Event, Identity, NO_USER, Usage, capability_names, exit_code};
 use super::super::table::{Process, Program};
+
+/// What a row says besides.
+#[derive(Clone, Copy)]
+pub(super) enum About<'a> {
+    Nothing,
+    /// The status and what was used, if known.
+    End(Option<u32>, Option<Usage>),
+    /// Another process, by its pid, if it is known.
+    Target(u32, Option<&'a Process>),
+}
 
 impl Rows {
     pub(super) fn push(
@@ -14,17 +24,25 @@ impl Rows {
         event: &Event,
         action: &str,
         process: &Process,
-        end: Option<(u32, Option<Usage>)>,
+        about: About,
         builder: &mut TableBuilder,
     ) {
         let Program { name, image } = &*process.program;
         let parent = process.parent.program.as_deref();
-        let oddities = self.oddities(process, end);
+        let oddities = self.oddities(process, about);
         let identity = process.identity.unwrap_or(Identity::UNKNOWN);
         let unknown_place = Place::default();
         let place = process.place.as_deref().unwrap_or(&unknown_place);
         let digest = image.sha256.clone().or_else(|| self.digest(image));
-        let usage = end.and_then(|(_, usage)| usage).unwrap_or_default();
+        let (is_end, status, usage) = match about {
+            About::End(status, usage) => (true, status, usage.unwrap_or_default()),
+            _ => (false, None, Usage::default()),
+        };
+        let (target_pid, target) = match about {
+            About::Target(pid, target) => (pid, target),
+            _ => (0, None),
+        };
+        let target_user = target.and_then(|target| target.identity).map_or(NO_USER, |identity| identity.euid);
         let set_id = match (image.set_uid, image.set_gid) {
             (true, true) => "setuid setgid",
             (true, false) => "setuid",
@@ -53,9 +71,9 @@ impl Rows {
             group_id: identity.gid,
             user_audit_id: identity.login_uid,
             process_cgroup_id: identity.cgroup,
-            process_exit_code: end.map_or(0, |(status, _)| exit_code(status)),
-            process_lifetime: match end {
-                Some(_) if process.start != 0 => event.time.saturating_sub(process.start) / 1000,
+            process_exit_code: status.map_or(0, exit_code),
+            process_lifetime: match process.start {
+                start if is_end && start != 0 => event.time.saturating_sub(start) / 1000,
                 _ => 0,
             },
             process_args: &image.arguments,
@@ -75,12 +93,17 @@ impl Rows {
             process_cpu_time: usage.cpu / 1000,
             process_io_read_bytes: usage.read,
             process_io_write_bytes: usage.written,
+            process_target_pid: target_pid,
+            process_target_entity_id: target.map_or(0, |target| target.entity),
+            process_target_name: target.map_or("", |target| &target.program.name),
+            process_target_executable: target.map_or("", |target| &target.program.image.executable),
+            process_target_user_name: self.users.name(target_user),
             process_oddities: &oddities,
         }
         .push(builder);
     }
 
-    pub(super) fn oddities(&mut self, process: &Process, end: Option<(u32, Option<Usage>)>) -> String {
+    pub(super) fn oddities(&mut self, process: &Process, about: About) -> String {
         let image = &process.program.image;
         let program = process.parent.program.as_deref();
         let parent_unknown = process.parent.pid != 0 && program.is_none_or(|program| program.image.executable_unknown);
@@ -91,7 +114,8 @@ impl Rows {
             (parent_unknown, "parent_unknown", &mut self.counts.parent_unknown),
             (process.identity.is_none(), "user_unknown", &mut self.counts.user_unknown),
             (process.place.is_none(), "place_unknown", &mut self.counts.place_unknown),
-            (end.is_some_and(|(_, usage)| usage.is_none()), "usage_unknown", &mut self.counts.usage_unknown),
+            (matches!(about, About::End(_, None)), "usage_unknown", &mut self.counts.usage_unknown),
+            (matches!(about, About::End(None, _)), "exit_unknown", &mut self.counts.exit_unknown),
         ];
         let mut oddities = String::new();
         for (_, name, count) in found.into_iter().filter(|(present, ..)| *present) {
