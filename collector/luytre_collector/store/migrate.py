@@ -19,7 +19,7 @@ from luytre_common.errors import UserError
 from luytre_common.schema import TABLES, Column, Kind, Maker, Table
 
 from luytre_collector.store import ddl, derived, views
-from luytre_collector.store.sql import DATABASE, LOCAL_DATABASE
+from luytre_collector.store.sql import DATABASE, LOCAL_DATABASE, SHARD_DATABASE
 
 #: Of the tables as this collector knows them.
 SCHEMA_VERSION = 1
@@ -174,7 +174,7 @@ def _kind(column: FoundColumn) -> str:
 
 def look(runner: Runner) -> Found:
     """What is there."""
-    here = {"database": DATABASE, "local": LOCAL_DATABASE}
+    here = {"database": DATABASE, "local": LOCAL_DATABASE, "shard": SHARD_DATABASE}
     tables: dict[str, dict[str, FoundColumn]] = {}
     for row in runner.query(
         "SELECT table, name, type, if(default_kind = 'ALIAS', default_expression, '') AS alias FROM system.columns"
@@ -183,13 +183,15 @@ def look(runner: Runner) -> Found:
     ).to_pylist():
         tables.setdefault(row["table"], {})[row["name"]] = FoundColumn(row["type"], row["alias"])
     extras = runner.query(
-        "SELECT table, name FROM system.data_skipping_indices WHERE database = {database:String}"
-        " UNION ALL SELECT table, name FROM system.projections WHERE database = {database:String}",
+        "SELECT table, name FROM system.data_skipping_indices WHERE database IN ({database:String}, {shard:String})"
+        " UNION ALL SELECT table, name FROM system.projections WHERE database IN ({database:String}, {shard:String})",
         here,
     ).to_pylist()
     views = runner.query("SELECT name, comment FROM system.tables WHERE database = {local:String}", here).to_pylist()
     expiring = runner.query(
-        "SELECT name FROM system.tables WHERE database = {database:String} AND position(engine_full, ' TTL ') > 0", here
+        "SELECT name FROM system.tables WHERE database IN ({database:String}, {shard:String})"
+        " AND position(engine_full, ' TTL ') > 0",
+        here,
     ).to_pylist()
     version = 0
     if "schema_version" in tables:

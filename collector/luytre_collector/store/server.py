@@ -12,6 +12,7 @@ from luytre_common.telemetry import Counters
 
 from luytre_collector.store import columns, migrate, readonly, sql
 from luytre_collector.store.base import StoreError, StoreUnavailableError
+from luytre_collector.store.cluster import Cluster, spread
 from luytre_collector.store.driver import Connector, Link
 from luytre_collector.store.errors import insert_error, query_error
 from luytre_collector.store.pool import Pool
@@ -47,9 +48,11 @@ class ServerStore:
         return migrate.migrate(_Migration(self), self._people.time_zone)
 
     def command(self, statement: str) -> None:
-        """Run a statement that returns nothing of interest, with all rights of the user."""
+        """Run a statement that returns nothing of interest, with all rights of the user; on a cluster, everywhere."""
+        cluster = self._config.cluster
         with self._link("default") as link, link.client() as client:
-            client.execute(statement)
+            for one in spread(statement, Cluster(cluster)) if cluster else (statement,):
+                client.execute(one, settings=dict(self._config.insert_settings))
 
     def insert(self, table: str, rows: pa.Table, token: str) -> None:
         """See `Store.insert`."""

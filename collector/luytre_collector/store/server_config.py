@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ def _hosts(value: list[str]) -> str | None:
     return next((f"{one!r} {fault}" for one in value if (fault := host_port(one))), None)
 
 
+def _cluster(value: str) -> str | None:
+    return None if re.fullmatch(r"[\w.-]*", value, re.ASCII) else "is not a name such as luytre"
+
+
 @dataclass(frozen=True)
 class Config:
     """A ClickHouse server, 24.3 or later."""
@@ -30,11 +35,17 @@ class Config:
     authority: Path | None = setting(None, "PEM file of the authority that signed the servers' certificates")
     certificate: Path | None = setting(None, "PEM file of this collector's certificate, if the servers ask for one")
     key: Path | None = setting(None, "PEM file of its private key")
-    compression: Literal["none", "lz4", "zstd"] = setting("none", "on the network; lz4 and zstd need luytre-collector[compression]")
+    compression: Literal["none", "lz4", "zstd"] = setting(
+        "none", "on the network; lz4 and zstd need luytre-collector[compression]"
+    )
     connect_timeout_s: int = setting(10, "for one host, seconds", at_least(1))
     timeout_s: int = setting(300, "for one answer, seconds", at_least(1))
     insert_quorum: int = setting(
         0, "replicas that hold an insert before it is acknowledged; 0: the one that took it", at_least(0)
+    )
+
+    cluster: str = setting(
+        "", "cluster of remote_servers over which the tables are spread; empty: one server", _cluster
     )
 
     @property

@@ -16,6 +16,9 @@ DATABASE = "luytre"
 #: Database of views on the tables, times in the zone of the configuration.
 LOCAL_DATABASE = "luytre_local"
 
+#: Database of the replicated tables behind them, on a cluster only: see `store.cluster`.
+SHARD_DATABASE = "luytre_shard"
+
 #: One insert becomes one block, hence one part: it is there whole or not at all.
 INSERT_SETTINGS: Mapping[str, int] = {
     "async_insert": 0,
