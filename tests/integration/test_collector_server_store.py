@@ -1,0 +1,83 @@
+"""A real collector with its tables on a ClickHouse server (the bridge, see tests/support/bridge), and that server's end:
+what was acknowledged is there, each row once, whoever was killed."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from luytre_common.wire.v1 import ingest_pb2 as pb
+
+from tests.support.batches import message
+from tests.support.bridge.process import Bridge
+from tests.support.collector import AgentStream, CollectorProcess, stream
+
+BOOT = "00000000-0000-4000-8000-000000000042"
+BATCHES, ROWS = 40, 100
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def batches() -> list[pb.Batch]:
+    return [message("flows", ROWS, ROWS * number, boot=BOOT) for number in range(BATCHES)]
+
+
+def through(agent: AgentStream, count: int) -> int:
+    """The last row that is acknowledged after `count` more answers."""
+    last = -1
+    for _ in range(count):
+        answer = agent.next()
+        assert answer.HasField("ack"), answer
+        last = answer.ack.through_sequence
+    return last
+
+
+def test_a_server_and_a_collector_killed_while_rows_arrive(tmp_path: Path) -> None:
+    first, second = Bridge(tmp_path / "tables"), Bridge(tmp_path / "tables", port=free_port())
+    extra = f"""
+[store]
+engine = "server"
+[store.server]
+hosts = ["127.0.0.1:{{}}", "{second.host}"]
+connect_timeout_s = 2
+[health]
+interval_s = 0.2
+[pipeline]
+linger_s = 0.0
+"""
+    with first:
+        collector = CollectorProcess(tmp_path, extra.format(first.port))
+        try:
+            collector.start()
+            with stream(collector.address, collector.identity("web-01")) as agent:
+                assert agent.hello().credit >= 1
+                for batch in batches()[:20]:
+                    agent.send(batch)
+                assert through(agent, 3) == 3 * ROWS - 1
+                first.kill()  # with inserts under way; the collector holds the rest and tries
+                with second:
+                    assert through(agent, 17) == 20 * ROWS - 1
+                    for batch in batches()[20:]:
+                        agent.send(batch)
+                    through(agent, 5)
+                    collector.kill()
+                    collector.start()
+                    with stream(collector.address, collector.identity("web-01")) as again:
+                        again.hello()
+                        for batch in batches()[20:]:  # the agent does not know what was stored
+                            again.send(batch)
+                        assert through(again, 20) == BATCHES * ROWS - 1
+                    (row,) = collector.query(
+                        "SELECT count() AS n, uniqExact(sequence) AS d, max(sequence) AS m FROM flows"
+                        f" WHERE boot_id = '{BOOT}'"
+                    )
+                    assert (row["n"], row["d"], row["m"]) == (BATCHES * ROWS, BATCHES * ROWS, BATCHES * ROWS - 1)
+                    assert collector.value("SELECT countIf(counter = 'store_retries') FROM collector_health") > 0
+                    assert collector.value("SELECT countIf(counter = 'host_changed') FROM collector_health") > 0
+                    assert collector.stop() == 0
+        finally:
+            collector.close()
