@@ -1,5 +1,5 @@
-"""A real collector with its tables on a ClickHouse server (the bridge, see tests/support/bridge), and that server's end:
-what was acknowledged is there, each row once, whoever was killed."""
+"""A real collector with its tables on a ClickHouse server (the bridge, see tests/support/bridge): what was acknowledged
+is there, each row once, whichever of the two was killed."""
 
 from __future__ import annotations
 

@@ -38,7 +38,8 @@ class ServerStore:
             for database in ("default", sql.DATABASE, sql.LOCAL_DATABASE)
         }
         try:
-            self.command("SELECT 1")
+            with self._link("default") as link, link.client():
+                pass
         except StoreError:
             self.close()
             raise

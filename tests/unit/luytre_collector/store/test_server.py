@@ -69,7 +69,8 @@ def test_compression_without_its_packages_names_them(
 ) -> None:
     for name in ("base", method):  # as if never imported
         monkeypatch.delitem(sys.modules, f"clickhouse_driver.compression.{name}", raising=False)
-    monkeypatch.setitem(sys.modules, "clickhouse_cityhash", None)
+    for name in ("clickhouse_cityhash", "clickhouse_cityhash.cityhash"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(UserError, match=r"install luytre-collector\[compression\]"):
         make_store(server.Config(compression=method)).open()
 
