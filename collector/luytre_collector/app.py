@@ -77,7 +77,7 @@ async def run(config: Config, ready_file: Path | None = None, clock: Callable[[]
         outbox = Outbox(config.notify.outbox, notify.build(config.notify), counters["outbox"], random.random)
         outbox.open()
         closing.callback(outbox.close)
-        raise_alerts = AlertRaiser(store, outbox, counters["pipeline"])
+        raise_alerts = AlertRaiser(store, outbox, counters["pipeline"], config.clocks)
 
         ruleset = _load_rules(config.detect.folders)
         matcher = Matcher(ruleset, clock, counters["detect"])
@@ -91,6 +91,7 @@ async def run(config: Config, ready_file: Path | None = None, clock: Callable[[]
             quarantine,
             counters["pipeline"],
             worker.pause,
+            config.clocks,
         )
 
         health = HealthWriter(store, name, list(counters.values()), clock)

@@ -11,7 +11,7 @@ import luytre_rules
 from luytre_common import settings
 from luytre_common.settings import at_least, setting
 
-from luytre_collector import disk, health, notify, retention, rollups, worker
+from luytre_collector import clocks, disk, health, notify, retention, rollups, worker
 from luytre_collector.detect import correlate
 from luytre_collector.enrich import direction
 from luytre_collector.ingest import quarantine, server
@@ -54,6 +54,7 @@ class Config:
     collector: Collector = setting(Collector(), "the program itself")
     pipeline: worker.Config = setting(worker.Config(), "batches to inserts")
     quarantine: quarantine.Config = setting(quarantine.Config(), "refused batches")
+    clocks: clocks.Config = setting(clocks.Config(), "times that are believed")
     store: choose.Config = setting(choose.Config(), "the tables")
     networks: direction.Config = setting(direction.Config(), "our networks")
     detect: Detect = setting(Detect(), "rules")

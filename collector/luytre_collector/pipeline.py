@@ -2,6 +2,8 @@
 
     decode -> dedupe -> stamp -> enrich -> detect -> alerts in the outbox and stored -> rows stored -> verdicts
 
+Rows whose time is not believed are stored first, in `quarantine`: see `clocks`.
+
 Alerts go first: when a crash falls between the two, the rows are not stored, the agent sends them again, and the same
 alerts with the same ids are made once more. The other way round an alert would be lost.
 
@@ -22,6 +24,7 @@ from luytre_common.schema import Table
 from luytre_common.telemetry import Counters
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
+from luytre_collector import clocks
 from luytre_collector.alert_rows import alert_rows
 from luytre_collector.detect.alert import Alert
 from luytre_collector.enrich import Enricher
@@ -35,6 +38,9 @@ from luytre_collector.store.base import Store, StoreUnavailableError
 
 _log = logging.getLogger("luytre.pipeline")
 _DAY_US = 86_400_000_000
+#: Rows of one batch that go to table `quarantine` at most. They are written as text, which takes time; a batch with
+#: more is refused whole. Agents send fewer.
+MAX_QUARANTINED = 50_000
 
 
 class StoppingError(Exception):
@@ -79,13 +85,17 @@ class AlertRaiser:
     a crash is known to the outbox and goes nowhere; in the table, the same id replaces itself.
     """
 
-    def __init__(self, store: Store, outbox: Outbox, counters: Counters) -> None:
+    def __init__(self, store: Store, outbox: Outbox, counters: Counters, times: clocks.Config | None = None) -> None:
         self._store = store
         self._outbox = outbox
         self._counters = counters
+        self._times = times or clocks.Config()
 
-    def __call__(self, alerts: Sequence[Alert]) -> None:
+    def __call__(self, given: Sequence[Alert]) -> None:
         """Raise them. StoreUnavailableError or OSError: none is lost if the caller tries again."""
+        alerts = [clocks.believable(alert, self._times) for alert in given]
+        if moved := sum(one is not other for one, other in zip(alerts, given, strict=True)):
+            self._counters.add("alert_times_moved", moved)
         for alert in alerts:
             if not self._outbox.known(alert.alert_id):
                 self._counters.add("alerts", label=alert.rule_level)
@@ -111,6 +121,7 @@ class Pipeline:
         quarantine: Quarantine,
         counters: Counters,
         pause: Callable[[int], bool],
+        times: clocks.Config | None = None,
     ) -> None:
         """`pause(failures)` waits before another attempt at a store that is away; False means: give up, stopping."""
         self._store = store
@@ -120,7 +131,8 @@ class Pipeline:
         self._quarantine = quarantine
         self._counters = counters
         self._pause = pause
-        self._dedupe = Dedupe(lambda *key: self._patiently(lambda: store.last_sequence(*key)), counters)
+        self._times = times or clocks.Config()
+        self._dedupe = Dedupe(lambda *key: self._patiently(lambda: self._last_stored(*key)), counters)
 
     def process(self, batches: Sequence[Admitted]) -> list[Verdict]:
         """Store the batches; what became of each, in order. StoppingError if the store is away and we are stopping."""
@@ -155,6 +167,9 @@ class Pipeline:
             self._counters.add("unknown_columns", len(decoded.unknown_columns), batch.table.name)
         if decoded.moved_times:
             self._counters.add("times_moved", decoded.moved_times, batch.table.name)
+        bad = clocks.count(decoded.rows.column(batch.table.event_time), batch.collector_time_us, self._times)
+        if bad > MAX_QUARANTINED:
+            return Refused(pb.REFUSAL_CODE_BAD_BODY, f"{bad} rows whose time is years off, or ahead: see [clocks]")
         fresh = self._dedupe.judge(batch)
         if fresh.skip == batch.row_count:
             return None
@@ -197,10 +212,42 @@ class Pipeline:
         token = _token(f"{p.rows.num_rows}/{p.batch.last_sequence}/{_numbering(p.batch)}" for p in pieces)
         if alerts:
             self._patiently(lambda: self._raise_alerts(alerts))
-        self._patiently(lambda: self._store.insert(table.name, rows, token))
-        self._counters.add("inserts", label=table.name)
+        if found := clocks.split(table, rows, self._times):
+            self._patiently(lambda: self._set_rows_aside(table, found, pieces, token))
+            rows = found.believed
+        if rows.num_rows:
+            self._patiently(lambda: self._store.insert(table.name, rows, token))
+            self._counters.add("inserts", label=table.name)
         self._counters.add("batches_stored", len(pieces), table.name)
         self._counters.add("rows_stored", rows.num_rows, table.name)
+
+    def _set_rows_aside(self, table: Table, found: clocks.Split, pieces: Sequence[_Piece], token: str) -> None:
+        """Into `quarantine`, but for those that are there: a crash may have come before the other rows were stored."""
+        rows = clocks.quarantine_rows(table, found)
+        for agent_id, boot_id, stream in {(p.batch.sender.agent_id, p.batch.boot_id, p.batch.stream) for p in pieces}:
+            name = clocks.stream_of(table.name, stream)
+            last = self._store.last_sequence(clocks.TABLE.name, agent_id, boot_id, name)
+            if last >= 0:
+                rows = rows.filter(clocks.after(rows, (agent_id, boot_id, name), last))
+        if rows.num_rows:
+            self._store.insert(clocks.TABLE.name, rows, token)
+            for reason, count in clocks.reasons(rows):
+                self._counters.add("rows_quarantined", count, f"{table.name}/{reason}")
+
+    def _last_stored(self, table: str, agent_id: str, boot_id: str, stream: str) -> int:
+        """The last number of a numbering that is stored, in the table or, behind that, in `quarantine`."""
+        last = self._store.last_sequence(table, agent_id, boot_id, stream)
+        aside = self._store.last_sequence(clocks.TABLE.name, agent_id, boot_id, clocks.stream_of(table, stream))
+        if aside <= last:
+            return last
+        names = {"agent": agent_id, "boot": boot_id, "stream": clocks.stream_of(table, stream), "last": last}
+        found = self._store.query(
+            f"SELECT count() AS rows FROM luytre.{clocks.TABLE.name} WHERE agent_id = {{agent:String}}"
+            " AND boot_id = {boot:String} AND stream = {stream:String} AND toInt64(sequence) > {last:Int64}",
+            names,
+        )
+        behind = int(found.column("rows")[0].as_py())
+        return aside if behind == aside - last else last  # between them are rows of the table that are not stored yet
 
     def _detect(self, table: Table, rows: pa.Table) -> list[Alert]:
         try:

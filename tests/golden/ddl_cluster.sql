@@ -119,6 +119,15 @@ SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_p
 CREATE TABLE IF NOT EXISTS luytre.`alerts` ON CLUSTER `luytre` AS luytre_shard.`alerts`
 ENGINE = Distributed(`luytre`, luytre_shard, `alerts`, cityHash64(alert_id));
 
+CREATE TABLE IF NOT EXISTS luytre_shard.`quarantine` ON CLUSTER `luytre` (...)
+ENGINE = ReplicatedMergeTree('/clickhouse/luytre/{shard}/quarantine', '{replica}')
+PARTITION BY toDate(collector_time)
+ORDER BY (agent_id, quarantine_table, collector_time)
+SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+CREATE TABLE IF NOT EXISTS luytre.`quarantine` ON CLUSTER `luytre` AS luytre_shard.`quarantine`
+ENGINE = Distributed(`luytre`, luytre_shard, `quarantine`, cityHash64(agent_id));
+
 CREATE TABLE IF NOT EXISTS luytre_shard.`flows_1m` ON CLUSTER `luytre` (...)
 ENGINE = ReplicatedSummingMergeTree('/clickhouse/luytre/{shard}/flows_1m', '{replica}', (rows, flows, failed_flows, source_packets, destination_packets, source_bytes, destination_bytes, source_payload_bytes, destination_payload_bytes))
 PARTITION BY collector_day PRIMARY KEY (agent_id, window_start) ORDER BY (agent_id, window_start, source_ip, destination_ip, destination_port, host_name, network_transport, network_protocol, network_direction, process_executable, user_name) SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;

@@ -14,6 +14,7 @@ from luytre_common.schema.host import PROCESSES
 from luytre_common.schema.logins import LOGINS
 from luytre_common.schema.model import COMMON, Column, Kind, Maker, Table
 from luytre_common.schema.network import DNS, FLOWS, TLS
+from luytre_common.schema.quarantine import QUARANTINE
 from luytre_common.schema.sockets import SOCKETS
 from luytre_common.schema.state import INVENTORY, NETWORK_CHANGES
 
@@ -33,6 +34,7 @@ TABLES: dict[str, Table] = {
         AGENT_HEALTH,
         COLLECTOR_HEALTH,
         ALERTS,
+        QUARANTINE,
     )
 }
 
