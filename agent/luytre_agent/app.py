@@ -6,6 +6,7 @@ sources -> workers -> spool -> uplink -> collector
 
 from __future__ import annotations
 
+import itertools
 import logging
 import platform
 import random
@@ -36,6 +37,8 @@ _log = logging.getLogger("luytre.agent")
 
 #: Memory that bursts have left is given back this often.
 _TRIM_S = 20.0
+#: And code that is not in use, every so many times.
+_FORGET_TURNS = 15
 
 _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -140,9 +143,13 @@ class Agent:
         self.start(stop.set)
         try:
             left = float("inf") if seconds is None else seconds
-            while left > 0 and not stop.wait(min(left, _TRIM_S)):
+            for turn in itertools.count():
+                if left <= 0 or stop.wait(min(left, _TRIM_S)):
+                    break
                 left -= _TRIM_S
                 memory.trim()
+                if turn % _FORGET_TURNS == 0:
+                    memory.forget_code()
             self.finished_workers = self.supervisor.workers()
         finally:
             self.stop()
