@@ -158,6 +158,23 @@ def test_a_wrong_password_and_an_old_version(tmp_path: Path) -> None:
         assert old.value.exit_code == 2
 
 
+def test_a_password_that_is_changed(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("old\n")
+    bridge = Bridge(tmp_path / "store", ["--user", "collector:old"])
+    with bridge, opened(bridge.host, user="collector", password_file=secret) as (store, _):
+        insert(store, 0)
+        bridge.stop()
+        bridge.options = ["--user", "collector:new"]
+        bridge.start()
+        refused(lambda: insert(store, 1), "authentication_failed", "collector: Authentication failed")
+        secret.unlink()
+        refused(lambda: insert(store, 1), "authentication_failed", "collector: Authentication failed")
+        secret.write_text("new\n")
+        insert(store, 1)
+        assert truth(store) == (20, 20, 20)
+
+
 def test_a_server_that_hangs(tmp_path: Path) -> None:
     waits = {"timeout_s": PATIENCE_S, "connect_timeout_s": PATIENCE_S}
     with Bridge(tmp_path / "store") as bridge, opened(bridge.host, **waits) as (store, counters):

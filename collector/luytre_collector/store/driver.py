@@ -10,6 +10,7 @@ What was found about clickhouse-driver 0.2.11, and how it is used here:
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import ssl
@@ -113,6 +114,12 @@ class Connector:
             raise faults[0][1]
         raise StoreUnavailableError("; ".join(str(fault) for _, fault in faults), faults[0][1].cause)
 
+    def _password_now(self) -> str:
+        """Read anew, because an operator may have repaired it; the last one if the file is being replaced."""
+        with contextlib.suppress(UserError):
+            self._password = _password(self._config.password_file)
+        return self._password
+
     def _client(self, host: str, database: str) -> RowClient:
         config = self._config
         name, _, port = host.rpartition(":")
@@ -122,7 +129,7 @@ class Connector:
             port=int(port),
             database=database,
             user=config.user,
-            password=self._password,
+            password=self._password_now(),
             secure=config.tls,
             compression=config.compression if config.compression != "none" else False,
             connect_timeout=config.connect_timeout_s,
