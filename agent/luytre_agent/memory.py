@@ -19,8 +19,8 @@ _MAPPED_BYTES = 512 << 10
 #: Few threads allocate much at a time; the default, eight a core, holds a rest of every burst in each.
 _ARENAS = 2
 
-#: A private mapping of a library that cannot be written to, in /proc/PID/smaps. Only libraries: they stay where they are
-#: for good, while the place of another file may be given to somebody else before we get there.
+#: A private mapping of a library that cannot be written to, in /proc/PID/smaps. Only libraries: they stay where they
+#: are for good, while the place of another file may be given to somebody else before we get there.
 _READ_ONLY = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ \S+ +/.+\.so[0-9.]*$")
 _ANY = re.compile(r"[0-9a-f]+-[0-9a-f]+ ")
 
