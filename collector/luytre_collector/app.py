@@ -27,6 +27,7 @@ from luytre_collector.detect.query import Scheduler
 from luytre_collector.detect.stream import Matcher
 from luytre_collector.disk import DiskWatch
 from luytre_collector.health import HealthWriter
+from luytre_collector.httpd import server as httpd
 from luytre_collector.ingest.admit import Admitted
 from luytre_collector.ingest.quarantine import Quarantine
 from luytre_collector.ingest.server import IngestServer
@@ -37,6 +38,7 @@ from luytre_collector.pipeline import AlertRaiser, Pipeline, Postponed, Stored, 
 from luytre_collector.retention import Retention
 from luytre_collector.rollups import Rollups
 from luytre_collector.store.choose import make_store
+from luytre_collector.store.embedded import EmbeddedStore
 from luytre_collector.worker import Worker
 
 #: Who counts: the values of `component` in `collector_health`.
@@ -50,6 +52,7 @@ PARTS = (
     "query_rules",
     "outbox",
     "query",
+    "http",
     "rollups",
     "retention",
     "disk",
@@ -65,6 +68,7 @@ async def run(config: Config, ready_file: Path | None = None, clock: Callable[[]
     counters = {part: Counters(part) for part in PARTS}
     stop = _stop_signal()
     identity = tls.read(config.ingest.tls, "collector")
+    httpd.check(config.http, config.ingest.tls)
     async with contextlib.AsyncExitStack() as closing:
         store = make_store(config.store, counters["store"])
         store.open()
@@ -73,6 +77,12 @@ async def run(config: Config, ready_file: Path | None = None, clock: Callable[[]
             _log.info("store: %s", line)
         if (socket := query.socket_path(config.store)) is not None:
             await closing.enter_async_context(query.serve_queries(store, socket, counters["query"]))
+        if isinstance(store, EmbeddedStore):
+            await closing.enter_async_context(
+                httpd.serve(config.http, config.ingest.tls, store.ask, name, counters["http"], time.monotonic)
+            )
+        else:
+            _log.info("http: not served here: the ClickHouse server has its own HTTP interface")
 
         outbox = Outbox(config.notify.outbox, notify.build(config.notify), counters["outbox"], random.random)
         outbox.open()

@@ -14,6 +14,7 @@ from luytre_common.settings import at_least, setting
 from luytre_collector import clocks, disk, health, notify, retention, rollups, worker
 from luytre_collector.detect import correlate
 from luytre_collector.enrich import direction
+from luytre_collector.httpd import config as httpd
 from luytre_collector.ingest import quarantine, server
 from luytre_collector.store import choose
 
@@ -63,6 +64,7 @@ class Config:
     disk: disk.Config = setting(disk.Config(), "room on the disks of the store")
     rollups: rollups.Config = setting(rollups.Config(), "sums and first sightings")
     health: health.Config = setting(health.Config(), "the collector's own counters")
+    http: httpd.Config = setting(httpd.Config(), "queries over HTTP")
 
 
 def load(path: Path) -> Config:

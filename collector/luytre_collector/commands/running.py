@@ -42,9 +42,11 @@ def check(args: argparse.Namespace) -> int:
     from luytre_collector import config as configuration
     from luytre_collector import notify
     from luytre_collector.detect import rules
+    from luytre_collector.httpd import server as httpd
 
     config = configuration.load(args.config)
     tls.read(config.ingest.tls, "collector")
+    httpd.check(config.http, config.ingest.tls)
     notify.build(config.notify)
     ruleset = rules.load(config.detect.folders)
     for fault in ruleset.faults:

@@ -25,9 +25,10 @@ import pyarrow as pa
 from luytre_common.errors import UserError
 from luytre_common.settings import at_least, setting
 
-from luytre_collector.store import migrate, readonly, sql
+from luytre_collector.store import guest, migrate, readonly, sql
 from luytre_collector.store.base import StoreError, StoreUnavailableError
 from luytre_collector.store.errors import insert_error, query_error, store_error
+from luytre_collector.store.guest import session
 from luytre_collector.store.lock import FolderLock, is_locked
 from luytre_collector.store.pool import Pool
 from luytre_collector.store.rows import prepare, table_named
@@ -109,6 +110,13 @@ class EmbeddedStore:
             except RuntimeError as error:
                 raise query_error(str(error)) from None
 
+    def ask(self, question: guest.Question) -> guest.Answer:
+        """Answer somebody who is not on this machine, in at most the rights of `guest.check`.
+
+        AnswerError says why not in ClickHouse's words; StoreUnavailableError that there is nobody to ask.
+        """
+        return self._running.ask(question)
+
     def last_sequence(self, table: str, agent_id: str, boot_id: str, stream: str) -> int:
         """See `Store.last_sequence`."""
         found = self.query(
@@ -140,6 +148,7 @@ class _Engine:
             f"&mark_cache_size={config.memory_limit_bytes // 8}&index_mark_cache_size={config.memory_limit_bytes // 16}"
         )
         self._folder = config.directory
+        self._people_config = people
         self._anchor = self._connect({})  # the engine stops when its last connection closes
         for database in (sql.DATABASE, sql.LOCAL_DATABASE):
             _run(self._anchor, f"CREATE DATABASE IF NOT EXISTS {database}", "Null")
@@ -154,6 +163,14 @@ class _Engine:
             utc: Pool(lambda utc=utc: self._connect_person(people, utc), _disconnect, size=2)  # type: ignore[misc]
             for utc in (False, True)
         }
+        self._table_functions = _run(self._anchor, "SELECT name FROM system.table_functions", "TSV").decode().split()
+
+    def ask(self, question: guest.Question) -> guest.Answer:
+        connection = self._connect({})
+        try:
+            return session.answer(connection, question, self._people_config, self._table_functions)
+        finally:
+            connection.close()
 
     def close(self) -> None:
         for pool in (*self.people.values(), self.readers, self.writers):

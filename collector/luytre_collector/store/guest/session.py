@@ -1,0 +1,54 @@
+"""One question, one session: a connection of its own, so that no guest's settings outlive the question.
+
+A connection of chDB takes about a millisecond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from luytre_collector.store import ddl, readonly, sql
+from luytre_collector.store.errors import code_of, one_line
+from luytre_collector.store.guest import ACCESS_DENIED, UNKNOWN_FORMAT, Answer, AnswerError, Question, check, limits
+
+
+def answer(connection: Any, question: Question, config: readonly.Config, table_functions: Sequence[str]) -> Answer:
+    """Ask on a fresh connection, which the caller closes. AnswerError says why not, in ClickHouse's words."""
+    if not question.form.isascii() or not question.form.isalnum() or question.form.lower() in _OF_CHDB:
+        raise AnswerError(f"Unknown format {question.form[:64]!r}. (UNKNOWN_FORMAT)", UNKNOWN_FORMAT)
+    # What clients call default is what people see: the tables with their local times.
+    database = sql.LOCAL_DATABASE if question.database in ("", "default") else question.database
+    zone = "UTC" if database == sql.DATABASE else config.time_zone
+    chosen, ignored = limits.settings(config, question.settings, zone)
+    try:
+        parameters = {"statement": sql.parameter(question.sql)}
+        normal = _text(connection.query(readonly.NORMALISE, "TSVRaw", parameters))
+        check.check(normal, table_functions, question.parameters)
+        if database == "system":
+            raise AnswerError("system cannot be the database; name its tables in full. (ACCESS_DENIED)", ACCESS_DENIED)
+        connection.query(f"SET {sql.settings_clause({**chosen, 'allow_python_table_function': 0})}", "Null")
+        connection.query(f"USE {ddl.name(database)}", "Null")
+        connection.query("SET readonly = 1", "Null")
+        result = connection.query(question.sql, question.form, dict(question.parameters))
+    except RuntimeError as error:
+        raise AnswerError(one_line(str(error)), code_of(str(error))) from None
+    return Answer(
+        body=bytes(result.bytes()),
+        form=check.form_of(normal) or question.form,
+        zone=str(chosen["session_timezone"]),
+        normal=" ".join(normal.split()),
+        ignored=ignored,
+        result_rows=result.rows_read(),
+        read_rows=result.storage_rows_read(),
+        read_bytes=result.storage_bytes_read(),
+        elapsed_s=result.elapsed(),
+    )
+
+
+#: What chDB takes for a format besides those of the engine, and gives Python objects for.
+_OF_CHDB = frozenset({"arrowtable", "dataframe", "datastore", "debug"})
+
+
+def _text(result: Any) -> str:
+    return bytes(result.bytes()).decode("utf-8", "replace")
