@@ -436,7 +436,7 @@ pub struct ProcessesRow<'a> {
     pub event_time: i64,
     /// exec, exit, seed (ran before the agent), ptrace (began to trace the target), or fork.
     pub event_action: &'a str,
-    /// How the agent knows: ebpf, audit, cn_proc, or proc (by looking at /proc, and then times may be those of a look).
+    /// How the agent knows: ebpf, audit, cn_proc, or proc (times may then be those of a look at /proc).
     pub event_source: &'a str,
     /// Process id in the agent's pid namespace.
     pub process_pid: u32,

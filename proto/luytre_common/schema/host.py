@@ -20,7 +20,7 @@ PROCESSES = Table(
         Column(
             "event_source",
             Kind.NAME,
-            "How the agent knows: ebpf, audit, cn_proc, or proc (by looking at /proc, and then times may be those of a look)",
+            "How the agent knows: ebpf, audit, cn_proc, or proc (times may then be those of a look at /proc)",
             example="ebpf",
         ),
         Column(

@@ -2,7 +2,7 @@ CREATE TABLE IF NOT EXISTS `processes`
 (
     `event_time` DateTime64(6, 'UTC') COMMENT 'When it happened' CODEC(Delta, ZSTD),
     `event_action` LowCardinality(String) COMMENT 'exec, exit, seed (ran before the agent), ptrace (began to trace the target), or fork' CODEC(ZSTD),
-    `event_source` LowCardinality(String) COMMENT 'How the agent knows: ebpf, audit, cn_proc, or proc (by looking at /proc, and then times may be those of a look)' CODEC(ZSTD),
+    `event_source` LowCardinality(String) COMMENT 'How the agent knows: ebpf, audit, cn_proc, or proc (times may then be those of a look at /proc)' CODEC(ZSTD),
     `process_pid` UInt32 COMMENT 'Process id in the agent\'s pid namespace' CODEC(T64, ZSTD),
     `process_entity_id` UInt64 COMMENT 'Identity of the process: 8 bytes of SHA-1 over boot id, pid and clock ticks to its start; 0 if unknown' CODEC(T64, ZSTD),
     `process_start` DateTime64(6, 'UTC') COMMENT 'When the process was created' CODEC(Delta, ZSTD),
