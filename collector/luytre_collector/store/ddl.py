@@ -53,8 +53,13 @@ def column(one: Column) -> str:
         parts.append(f"ALIAS {one.alias}")
     parts.append(f"COMMENT {text(one.meaning)}")
     if one.maker is not Maker.SQL:
-        parts.append(f"CODEC({one.codec or CODECS.get(one.kind, 'ZSTD')})")
+        parts.append(codec(one))
     return " ".join(parts)
+
+
+def codec(one: Column) -> str:
+    """How a stored column is packed: its own codec, or what suits its kind. An ALIAS is not stored, and has none."""
+    return f"CODEC({one.codec or CODECS.get(one.kind, 'ZSTD')})" if one.maker is not Maker.SQL else ""
 
 
 def create_table(table: Table) -> str:

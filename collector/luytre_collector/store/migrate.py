@@ -1,8 +1,10 @@
 """From the tables that are there to the tables of the schema.
 
 Most changes are derived: a column, index or projection that the schema has and the table lacks is added, a changed
-ALIAS is replaced. They need no number, because an older collector can go on inserting beside them: it names its
-columns. What an older collector must not write beside gets a new `SCHEMA_VERSION` and its steps in `VERSIONS`.
+ALIAS or codec is replaced, a TTL is removed. They need no number, because an older collector can go on inserting beside
+them: it names its columns. What an older collector must not write beside gets a new `SCHEMA_VERSION` and its steps in
+`VERSIONS`. Derived tables are made as they are today where they are missing, and not altered: drop them with
+`rollup_windows`, and the collector makes them again from their sources.
 
 Every step may be run again, and the version is written last: a run that failed half-way is repeated.
 """
@@ -10,6 +12,7 @@ Every step may be run again, and the version is written last: a run that failed 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -58,14 +61,15 @@ class FoundColumn:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is there: the highest version reached (0: none), columns by table, indexes and projections, views, and the
-    tables that have a TTL."""
+    """What is there: the highest version reached (0: none), columns by table, indexes and projections, views, the
+    tables that have a TTL, and the codecs of columns (by table and name, as `_codec` writes them)."""
 
     version: int = 0
     tables: Mapping[str, Mapping[str, FoundColumn]] = field(default_factory=dict)
     extras: frozenset[tuple[str, str]] = frozenset()
     views: Mapping[str, str] = field(default_factory=dict)
     expiring: frozenset[str] = frozenset()
+    codecs: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +165,26 @@ def _alter(table: Table, found: Found, normal: Callable[[str], str]) -> list[Ste
             statement = f"{alter} MODIFY COLUMN {ddl.column(column)}"
             steps.append(Step(statement, f"changed the expression of {table.name}.{column.name}"))
         place = f"AFTER {ddl.name(column.name)}"
+    packed = [one for one in table.columns if _differs(found.codecs.get((table.name, one.name)), ddl.codec(one))]
+    if packed:
+        changes = ", ".join(f"MODIFY COLUMN {ddl.name(one.name)} {ddl.codec(one)}" for one in packed)
+        names = ", ".join(one.name for one in packed)
+        steps.append(Step(f"{alter} {changes}", f"changed the codecs of {table.name}: {names}"))
     for name, definition in ddl.extras(table):
         if (table.name, name) not in found.extras:
             kind, rest = definition.split(" ", 1)
             steps.append(Step(f"{alter} ADD {kind} IF NOT EXISTS {rest}", f"added {kind.lower()} {table.name}.{name}"))
     return steps
+
+
+def _codec(text: str) -> str:
+    """A codec without its parameters, which ClickHouse adds: `CODEC(Delta(8), ZSTD(1))` is `Delta, ZSTD`. New parts get
+    a changed one, and old parts when they are merged."""
+    return re.sub(r"\([^()]*\)", "", text.removeprefix("CODEC(").removesuffix(")"))
+
+
+def _differs(found: str | None, wanted: str) -> bool:
+    return found is not None and found != _codec(wanted)
 
 
 def _kind(column: FoundColumn) -> str:
@@ -188,6 +207,11 @@ def look(runner: Runner) -> Found:
         here,
     ).to_pylist()
     views = runner.query("SELECT name, comment FROM system.tables WHERE database = {local:String}", here).to_pylist()
+    codecs = runner.query(  # of a cluster, those of the shards, which come later
+        "SELECT table, name, compression_codec AS codec FROM system.columns"
+        " WHERE database IN ({database:String}, {shard:String}) AND default_kind != 'ALIAS' ORDER BY database",
+        here,
+    ).to_pylist()
     expiring = runner.query(
         "SELECT name FROM system.tables WHERE database IN ({database:String}, {shard:String})"
         " AND position(engine_full, ' TTL ') > 0",
@@ -202,6 +226,7 @@ def look(runner: Runner) -> Found:
         frozenset((row["table"], row["name"]) for row in extras),
         {row["name"]: row["comment"] for row in views},
         frozenset(row["name"] for row in expiring),
+        {(row["table"], row["name"]): _codec(row["codec"]) for row in codecs},
     )
 
 

@@ -74,6 +74,12 @@ def test_a_missing_index_and_projection_are_added() -> None:
     ]  # fmt: skip
 
 
+def test_a_changed_codec_is_replaced_and_parameters_are_the_engines_own() -> None:
+    codecs = {("t", "event_time"): "ZSTD", ("t", "a"): "LZ4", ("t", "sequence"): "Delta, ZSTD"}
+    assert done(replace(complete(), codecs=codecs)) == ["changed the codecs of t: a"]
+    assert migrate._codec("CODEC(Delta(8), ZSTD(1))") == "Delta, ZSTD"
+
+
 def test_another_zone_makes_the_views_anew() -> None:
     assert done(complete(), "Europe/Paris") == ["created view luytre_local.t (Europe/Paris)"]
 
