@@ -56,7 +56,7 @@ def test_help_has_examples_of_every_group(capsys: pytest.CaptureFixture[str]) ->
         "exit codes",
     ):
         assert word in text
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 8
 
 
 @pytest.mark.parametrize(
