@@ -38,6 +38,7 @@ ROUTES: tuple[Route, ...] = (
     Route("process_creation", "linux", None, "processes", _EXEC),
     Route("process_creation", None, None, "processes", _EXEC),
     Route("process_termination", "linux", None, "processes", (("event_action", "exit"),)),
+    Route("process_access", "linux", None, "processes", (("event_action", "ptrace"),)),
     # who talked to whom
     Route("network_connection", "linux", None, "sockets", _CONNECTIONS, _INITIATED),
     Route("network_connection", "linux", None, "tls", words={"Initiated": always("true")}),  # DestinationHostname
@@ -84,6 +85,7 @@ def routes(category: str | None, product: str | None, service: str | None) -> tu
 
 #: Names that the field has and the column table does not, by table.
 _ALIASES: dict[str, dict[str, str]] = {
+    "processes": {"SourceImage": "process_executable", "SourceUser": "user_name"},
     "flows": {"DestinationPort": "destination_port", "destination.port": "destination_port"},
 }
 

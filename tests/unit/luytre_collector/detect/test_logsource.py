@@ -129,3 +129,14 @@ def test_the_fields_of_public_rules(source: Source) -> None:
     for name in unanswered:
         assert not any(name in one.words or field(one.table, name) for one in found), name
     assert not set(NOWHERE) & set(answered)
+
+
+def test_who_traces_whom_is_process_access() -> None:
+    (route,) = routes("process_access", "linux", None)
+    assert (route.table, route.where) == ("processes", (("event_action", "ptrace"),))
+    names = {"SourceImage": "process_executable", "SourceUser": "user_name", "TargetImage": "process_target_executable",
+             "TargetUser": "process_target_user_name"}  # fmt: skip
+    for name, column in names.items():
+        found = field("processes", name)
+        assert found is not None
+        assert found.name == column
