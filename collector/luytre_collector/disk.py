@@ -30,7 +30,7 @@ class Config:
     interval_s: float = setting(10.0, "seconds between looks", at_least(0.1))
     low_water_bytes: int = setting(
         0,
-        "free bytes below which batches wait; 0: 2 GB or 5 % of the disk, what is more, but at most 20 %",
+        "free bytes below which batches wait; 0: 5 % of the disk, at least 2 GB and at most 50 GB, never above 20 %",
         at_least(0),
     )
     full_within_days: int = setting(14, "an alert is raised if the disk will be full in fewer days", at_least(1))
@@ -60,7 +60,7 @@ class Reads(Protocol):
 
 def low_water(config: Config, total: int) -> int:
     """The mark, bytes, on disks of `total` bytes."""
-    return config.low_water_bytes or min(max(total // 20, 2_000_000_000), total // 5)
+    return config.low_water_bytes or min(max(total // 20, 2_000_000_000), 50_000_000_000, total // 5)
 
 
 def full_in_days(free: int, kept: Mapping[datetime.date, int], today: datetime.date, keep_days: int) -> int | None:

@@ -152,6 +152,9 @@ internal = {json.dumps(list(internal))}
 [detect.correlations]
 interval_s = 1.0
 
+[disk]
+low_water_bytes = 1
+
 [health]
 interval_s = 1.0
 {settings}"""

@@ -96,7 +96,7 @@ while True:
 
 def test_sums_are_exact_whenever_the_collector_is_killed(tmp_path: Path) -> None:
     folder, now = tmp_path / "store", NOON
-    for rounds in (1, 2, 2):
+    for rounds in (1, 2):
         child = subprocess.Popen(
             [sys.executable, "-c", DERIVING.format(rows=ROWS), str(folder), str(now)],
             stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],

@@ -40,6 +40,8 @@ class CollectorProcess:
         self._process: subprocess.Popen[bytes] | None = None
         pki.init_authority(self.pki)
         pki.issue(self.pki, "collector", "collector", ["localhost", "127.0.0.1"])
+        if "[disk]" not in extra:  # a machine that is nearly full tests the rest all the same
+            extra += "\n[disk]\nlow_water_bytes = 1\n"
         self.config.write_text(f"""
 [collector]
 name = "collector-test"

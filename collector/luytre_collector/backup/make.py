@@ -51,7 +51,8 @@ def backup(config: Config, target: Path, say: Callable[[str], None], now: float)
             made = Manifest(__version__, held.schema_version, made_at, tables)
             manifest.write(target, made)
     except BaseException:
-        shutil.rmtree(target / "tables", ignore_errors=True)
+        for path in target.iterdir():  # all of it is ours: the folder was empty
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         raise
     return made
 

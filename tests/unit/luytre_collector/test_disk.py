@@ -50,7 +50,14 @@ def test_the_forecast(free: int, kept: dict[datetime.date, int], keep_days: int,
 
 @pytest.mark.parametrize(
     ("given", "total", "mark"),
-    [(0, 1000 * GB, 50 * GB), (0, 20 * GB, 2 * GB), (0, 5 * GB, GB), (0, 100, 20), (7, 1000 * GB, 7)],
+    [
+        (0, 9000 * GB, 50 * GB),
+        (0, 100 * GB, 5 * GB),
+        (0, 20 * GB, 2 * GB),
+        (0, 5 * GB, GB),
+        (0, 100, 20),
+        (7, 1000 * GB, 7),
+    ],
 )
 def test_the_mark(given: int, total: int, mark: int) -> None:
     assert low_water(Config(low_water_bytes=given), total) == mark

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from luytre_collector.backup import manifest
+from luytre_collector.backup.make import backup
+from luytre_collector.backup.restore import restore
+from luytre_collector.store import embedded
+from luytre_collector.store.choose import Config
+from luytre_common.errors import UserError
 
 from tests.support.batches import message
 from tests.support.collector import CollectorProcess, stream
@@ -103,8 +107,7 @@ def test_rows_before_the_backup_are_in_it_without_holes(
     other = elsewhere(collector, tmp_path / "other")
     done = other.command("restore", str(folder), "--config", str(other.config))
     assert done.returncode == 0, done.stderr
-    manifest = json.loads((folder / "manifest.json").read_text())
-    restored = sum(part["rows"] for part in manifest["tables"]["flows"]["parts"].values())
+    restored = manifest.read(folder).tables["flows"].rows
     assert before <= restored <= after
     other.start()
     try:
@@ -162,14 +165,14 @@ def test_a_backup_of_a_stopped_collector(collector: CollectorProcess, tmp_path: 
     ],
 )
 def test_a_damaged_backup_is_refused_before_anything_is_made(
-    collector: CollectorProcess, made: tuple[Path, int, int], tmp_path: Path, damage: Callable[[Path], None], says: str
+    made: tuple[Path, int, int], tmp_path: Path, damage: Callable[[Path], None], says: str
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(made[0], copy)
     damage(next(copy.glob("tables/flows/*/data.bin")))
-    other = elsewhere(collector, tmp_path / "other")
-    fails(other.command("restore", str(copy), "--config", str(other.config)), 2, says)
-    assert not (other.folder / "store").exists()
+    with pytest.raises(UserError, match=says):
+        restore(Config(embedded=embedded.Config(tmp_path / "store")), copy, print)
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize(
@@ -189,15 +192,31 @@ def test_a_damaged_backup_is_refused_before_anything_is_made(
 def test_what_is_no_backup(tmp_path: Path, text: str | None, says: str) -> None:
     if text is not None:
         (tmp_path / "manifest.json").write_text(text)
-    config = tmp_path / "c.toml"
-    config.write_text(f'[store.embedded]\ndirectory = "{tmp_path}/store"\n')
-    line = [sys.executable, "-m", "luytre_collector", "restore", str(tmp_path), "--config", str(config)]
-    fails(subprocess.run(line, capture_output=True, text=True, check=False), 2, says)
+    with pytest.raises(UserError, match=says):
+        restore(Config(embedded=embedded.Config(tmp_path / "store")), tmp_path, print)
 
 
-@pytest.mark.parametrize("command", ["backup", "restore"])
-def test_a_server_has_its_own(tmp_path: Path, command: str) -> None:
-    config = tmp_path / "c.toml"
-    config.write_text('[store]\nengine = "server"\n')
-    line = [sys.executable, "-m", "luytre_collector", command, str(tmp_path / "b"), "--config", str(config)]
-    fails(subprocess.run(line, capture_output=True, text=True, check=False), 2, "BACKUP DATABASE luytre TO Disk")
+def test_a_server_has_its_own(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="BACKUP DATABASE luytre TO Disk"):
+        backup(Config(engine="server"), tmp_path / "b", print, 0.0)
+    with pytest.raises(UserError, match="RESTORE DATABASE luytre FROM Disk"):
+        restore(Config(engine="server"), tmp_path / "b", print)
+
+
+@pytest.mark.root
+def test_another_file_system(made: tuple[Path, int, int], collector: CollectorProcess, tmp_path: Path) -> None:
+    """Files are copied where they cannot be linked; where they have no room, nothing is left."""
+    for size, code in (("64m", 0), ("200k", 1)):
+        other = tmp_path / size
+        other.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "luytre-test", str(other)], check=True)
+        try:
+            done = collector.command("backup", str(other / "backup"), "--config", str(collector.config))
+            assert done.returncode == code, done.stderr
+            if code:
+                assert "No space left on device; make room" in done.stderr
+                assert list((other / "backup").iterdir()) == []
+            else:
+                manifest.verify(other / "backup", manifest.read(other / "backup"))
+        finally:
+            subprocess.run(["umount", "--lazy", str(other)], check=True)
