@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
 
-from luytre_common.errors import UserError
+from luytre_common.errors import LuytreError, UserError
 from luytre_common.telemetry import Counters, RateLimited
 
 from luytre_collector.httpd import asked, frames, replies
@@ -21,7 +21,6 @@ from luytre_collector.httpd.attempts import Attempts
 from luytre_collector.httpd.config import Config
 from luytre_collector.httpd.users import Users
 from luytre_collector.httpd.wire import Request, Response
-from luytre_collector.store.base import StoreUnavailableError
 from luytre_collector.store.guest import ACCESS_DENIED, READONLY, Answer, AnswerError, Question
 
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS")
@@ -162,7 +161,7 @@ class Desk:
             self._refused(error)
             _log.info("query of %s refused, code %d", one.login.user, error.code)
             return self._error(error)
-        except StoreUnavailableError as error:
+        except LuytreError as error:
             self._counters.add("requests_refused", label="store")
             return self._error(AnswerError(f"{error}. (NETWORK_ERROR)", replies.UNAVAILABLE))
 
