@@ -178,8 +178,8 @@ def _outcome(verdict: Verdict) -> Outcome:
 
 
 async def _drain(ingest: IngestServer, worker: Worker, timeout_s: float) -> None:
-    if not await ingest.drain(timeout_s):
-        _log.warning("the store did not take everything in %g s; the agents keep the rest", timeout_s)
+    if not await ingest.drain(0.1 if worker.held else timeout_s):
+        _log.warning("the store did not take everything; the agents keep the rest")
         await asyncio.to_thread(worker.close)
         await ingest.drain(1.0)
 

@@ -79,6 +79,11 @@ class Worker:
             self._held = reason
             self._changed.notify()
 
+    @property
+    def held(self) -> bool:
+        """Whether batches wait until something else changes."""
+        return self._held is not None
+
     def oldest_us(self) -> int | None:
         """When the oldest of the rows arrived that are not stored yet, microseconds since 1970; None if none wait."""
         with self._changed:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pyarrow as pa
 import pytest
 from luytre_collector.detect.alert import Alert
@@ -224,8 +225,15 @@ def test_a_file_system_that_fills_up(small: Path, tmp_path: Path) -> None:
             assert stored() == 150
             filler.unlink()
             assert agent.next().ack.through_sequence == 199
-        assert stored() == 200
-        assert collector.stop() == 0
+
+            filler.write_bytes(bytes(collector.counter("disk_free_bytes") - total // 8))
+            wait(lambda: collector.counter("disk_holding") == 1, collector.log)
+            agent.send(message("flows", 50, 200, boot=BOOT))
+            wait(lambda: collector.counter("queued_batches") == 1, collector.log)
+            assert collector.stop() == 0
+            with pytest.raises(grpc.RpcError) as ended:
+                agent.next()
+            assert ended.value.code() == grpc.StatusCode.UNAVAILABLE  # the agent keeps the batch
         assert "batches wait: make room" in collector.log()
         assert "Ổ đĩa của kho dữ liệu gần đầy" in (home / "stdout").read_text()
     finally:
