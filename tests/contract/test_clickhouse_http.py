@@ -122,7 +122,7 @@ class TestGrafana:
     def ask(self, endpoint: Endpoint, sql: str, **more: str) -> Reply:
         return endpoint.request(
             sql, headers={"User-Agent": "clickhouse-go/2", "Accept-Encoding": "gzip"},
-            database="default", default_format="Native", max_execution_time="60", **more,
+            database="default", max_execution_time="60", default_format="Native", **more,
         )  # fmt: skip
 
     def test_hello(self, endpoint: Endpoint) -> None:
@@ -153,6 +153,12 @@ class TestGrafana:
         reply = self.ask(endpoint, sql, enable_http_compression="1")
         assert reply.status == 200
         assert reply.headers["x-clickhouse-format"] == "Native"
+
+    def test_blocks_of_a_revision(self, endpoint: Endpoint) -> None:
+        """clickhouse-go of today sends its revision, and then expects more in a block: see httpd/native.py."""
+        reply = self.ask(endpoint, "SELECT 1", client_protocol_version="54460")
+        assert reply.body == b"\x01\x00\x02\xff\xff\xff\xff\x00" + b"\x01\x01\x011\x05UInt8\x00\x01"
+        assert self.ask(endpoint, "SELECT * FROM flows", client_protocol_version="54460").status == 200
 
     def test_compression_of_its_own(self, endpoint: Endpoint) -> None:
         asked = "SELECT number, toString(number) FROM numbers(60000)"

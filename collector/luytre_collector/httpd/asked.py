@@ -33,6 +33,7 @@ _MEANINGLESS = frozenset(
 )
 _MOST = 300
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_REVISION = re.compile(r"[0-9]{1,6}")
 _QUERY_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
@@ -52,6 +53,7 @@ class Asked:
     question: Question
     query_id: str
     compressed: bool  # whether the client takes an answer in gzip
+    revision: int  # of the native protocol that it reads blocks of Native by; 0 if none
     framed: bool  # whether it wants ClickHouse's own compressed blocks
 
 
@@ -74,6 +76,7 @@ def asked(request: Request, parameters: Mapping[str, str]) -> Asked:
     database = request.headers.get("x-clickhouse-database") or left.pop("database", "")
     allowed = left.pop("enable_http_compression", "0") in ("1", "true")
     compressed = allowed and _accepts_gzip(request.headers.get("accept-encoding", ""))
+    revision = left.pop("client_protocol_version", "0")
     framed = left.pop("compress", "0") in ("1", "true")
     if left.pop("decompress", "0") in ("1", "true"):
         raise AnswerError(
@@ -92,7 +95,14 @@ def asked(request: Request, parameters: Mapping[str, str]) -> Asked:
         elif name not in _MEANINGLESS:
             settings[name] = value
     question = Question(sql, form, database, settings, given)
-    return Asked(login, question, query_id if _QUERY_ID.fullmatch(query_id) else "", compressed, framed)
+    return Asked(
+        login,
+        question,
+        query_id if _QUERY_ID.fullmatch(query_id) else "",
+        compressed,
+        int(revision) if _REVISION.fullmatch(revision) else 0,
+        framed,
+    )
 
 
 def _statement(request: Request, query: str) -> str:

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from luytre_common.errors import LuytreError, UserError
 from luytre_common.telemetry import Counters, RateLimited
 
-from luytre_collector.httpd import asked, frames, replies
+from luytre_collector.httpd import asked, frames, native, replies
 from luytre_collector.httpd.asked import Asked, Login
 from luytre_collector.httpd.attempts import Attempts
 from luytre_collector.httpd.config import Config
@@ -178,6 +178,8 @@ class Desk:
             "query of %s: %d ms, %d rows, %d bytes: %s",
             one.login.user, millis, answer.result_rows, len(answer.body), answer.normal[:_LOGGED],
         )  # fmt: skip
+        if answer.form == "Native" and one.revision >= native.REVISION:
+            answer = replace(answer, body=native.revised(answer.body))
         if one.framed:
             return replies.answered(answer, frames.framed(answer.body))
         if one.compressed and len(answer.body) >= _COMPRESSED_FROM:
