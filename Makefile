@@ -14,7 +14,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 	--no-emit-package luytre-common --no-emit-package luytre-agent --no-emit-package luytre-collector --no-emit-package luytre-rules
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint test test-rust test-python bench bench-collector bench-store demo wheels lock clean
+.PHONY: help setup proto fmt lint test test-rust test-python bench bench-collector bench-idle bench-store demo wheels lock clean
 
 help: ## show this
 	@awk 'BEGIN {FS = ":.*## "; print "make TARGET\n"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench: setup ## packets per second of replay, rows per second end to end, beside
 
 bench-collector: setup ## rows, CPU, delays and memory of the collector alone, beside a bare insert
 	$(BIN)/python -m tests.bench.bench_collector
+
+bench-idle: setup ## CPU and memory of the whole agent on an idle server, beside auditd and softflowd; root, 20 minutes
+	$(BIN)/python -m tests.bench.bench_idle
 
 bench-store: setup ## bytes of every column by codec, and what indexes save
 	$(BIN)/python -m tests.bench.bench_store

@@ -27,7 +27,10 @@ from luytre_agent.sources.rows import Rows, redacted
 from luytre_agent.sources.state import StateFile
 
 #: Files are looked at this often: a stat(2) each, and nothing more while nothing happens.
-_LOOK_S = 0.5
+_LOOK_S = 1.0
+
+#: Where we are in files that bring no rows is written down this often.
+_PLACE_S = 5.0
 
 #: Bytes of each file in one poll.
 _MOST = 1 << 20
@@ -68,6 +71,7 @@ class Logins:
         self._journal: Journal | None = None
         self._cursor = ""
         self._polled = False
+        self._place_at = 0.0
         self._shape = utmp.layout()
         self._safe: dict[str, Any] | None = None
         self._sudo = Continued(redacted)
@@ -121,8 +125,11 @@ class Logins:
         deadline = time.monotonic() + timeout_s
         while not self._look() and (left := min(self._rows.wait_s(_LOOK_S), deadline - time.monotonic())) > 0:
             self._wait(left)
+            if time.monotonic() >= deadline:
+                break
         batches = self._rows.take()
-        if not self._rows.waiting:
+        if not self._rows.waiting and (batches or time.monotonic() >= self._place_at):
+            self._place_at = time.monotonic() + _PLACE_S
             self._safe = self._place()
         return batches
 
