@@ -8,7 +8,7 @@ and a clock that jumps about must not make a thousand partitions.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -100,23 +100,6 @@ def quarantine_rows(table: Table, found: Split) -> pa.Table:
             array = array.dictionary_encode()
         arrays.append(array)
     return pa.Table.from_arrays(arrays, schema=stored_schema(TABLE))
-
-
-def after(rows: pa.Table, numbering: tuple[str, str, str], last: int) -> Any:
-    """Which rows of `quarantine` are of another numbering (agent_id, boot_id, stream), or come after its `last`."""
-    sequences: Any = rows.column("sequence")
-    mask: Any = pc.greater(sequences, pa.scalar(last, pa.uint64()))
-    for name, value in zip(("agent_id", "boot_id", "stream"), numbering, strict=True):
-        others: Any = rows.column(name).cast(pa.string())
-        mask = pc.or_(mask, pc.not_equal(others, pa.scalar(value)))
-    return mask
-
-
-def reasons(rows: pa.Table) -> Iterator[tuple[str, int]]:
-    """How many rows of `quarantine` there are for each reason."""
-    counted: Any = pc.value_counts(rows.column("quarantine_reason").cast(pa.string()))
-    for one in counted.to_pylist():
-        yield one["values"], one["counts"]
 
 
 def _json(table: Table, rows: pa.Table) -> list[str]:

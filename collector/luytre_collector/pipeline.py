@@ -26,6 +26,7 @@ from luytre_common.wire.v1 import ingest_pb2 as pb
 
 from luytre_collector import clocks
 from luytre_collector.alert_rows import alert_rows
+from luytre_collector.aside import Aside
 from luytre_collector.detect.alert import Alert
 from luytre_collector.enrich import Enricher
 from luytre_collector.enrich.stamp import Stamp, stamp
@@ -132,7 +133,8 @@ class Pipeline:
         self._counters = counters
         self._pause = pause
         self._times = times or clocks.Config()
-        self._dedupe = Dedupe(lambda *key: self._patiently(lambda: self._last_stored(*key)), counters)
+        self._aside = Aside(store, counters)
+        self._dedupe = Dedupe(lambda *key: self._patiently(lambda: self._aside.last_stored(*key)), counters)
 
     def process(self, batches: Sequence[Admitted]) -> list[Verdict]:
         """Store the batches; what became of each, in order. StoppingError if the store is away and we are stopping."""
@@ -213,41 +215,14 @@ class Pipeline:
         if alerts:
             self._patiently(lambda: self._raise_alerts(alerts))
         if found := clocks.split(table, rows, self._times):
-            self._patiently(lambda: self._set_rows_aside(table, found, pieces, token))
+            numberings = {(p.batch.sender.agent_id, p.batch.boot_id, p.batch.stream) for p in pieces}
+            self._patiently(lambda: self._aside.put(table, found, numberings, token))
             rows = found.believed
         if rows.num_rows:
             self._patiently(lambda: self._store.insert(table.name, rows, token))
             self._counters.add("inserts", label=table.name)
         self._counters.add("batches_stored", len(pieces), table.name)
         self._counters.add("rows_stored", rows.num_rows, table.name)
-
-    def _set_rows_aside(self, table: Table, found: clocks.Split, pieces: Sequence[_Piece], token: str) -> None:
-        """Into `quarantine`, but for those that are there: a crash may have come before the other rows were stored."""
-        rows = clocks.quarantine_rows(table, found)
-        for agent_id, boot_id, stream in {(p.batch.sender.agent_id, p.batch.boot_id, p.batch.stream) for p in pieces}:
-            name = clocks.stream_of(table.name, stream)
-            last = self._store.last_sequence(clocks.TABLE.name, agent_id, boot_id, name)
-            if last >= 0:
-                rows = rows.filter(clocks.after(rows, (agent_id, boot_id, name), last))
-        if rows.num_rows:
-            self._store.insert(clocks.TABLE.name, rows, token)
-            for reason, count in clocks.reasons(rows):
-                self._counters.add("rows_quarantined", count, f"{table.name}/{reason}")
-
-    def _last_stored(self, table: str, agent_id: str, boot_id: str, stream: str) -> int:
-        """The last number of a numbering that is stored, in the table or, behind that, in `quarantine`."""
-        last = self._store.last_sequence(table, agent_id, boot_id, stream)
-        aside = self._store.last_sequence(clocks.TABLE.name, agent_id, boot_id, clocks.stream_of(table, stream))
-        if aside <= last:
-            return last
-        names = {"agent": agent_id, "boot": boot_id, "stream": clocks.stream_of(table, stream), "last": last}
-        found = self._store.query(
-            f"SELECT count() AS rows FROM luytre.{clocks.TABLE.name} WHERE agent_id = {{agent:String}}"
-            " AND boot_id = {boot:String} AND stream = {stream:String} AND toInt64(sequence) > {last:Int64}",
-            names,
-        )
-        behind = int(found.column("rows")[0].as_py())
-        return aside if behind == aside - last else last  # between them are rows of the table that are not stored yet
 
     def _detect(self, table: Table, rows: pa.Table) -> list[Alert]:
         try:
