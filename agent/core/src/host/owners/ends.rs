@@ -13,6 +13,8 @@ pub(super) const REMEMBER_US: i64 = 150_000_000;
 const MOST_SLOTS: usize = 16_384;
 /// Ends that one socket may have at a time: UDP may be connected again and again.
 const MOST_OF_SOCKET: usize = 16;
+/// Room that is kept even when it is empty.
+const ROOM: usize = 1024;
 /// The kernel still tells it.
 pub(super) const OPEN: i64 = i64::MAX;
 
@@ -166,6 +168,19 @@ impl Ends {
             self.closed.pop_front();
             self.remove_closed(&end, time, serial);
         }
+        self.shrink();
+    }
+
+    /// Gives back the room that a burst has left.
+    fn shrink(&mut self) {
+        let room = ROOM.max(2 * self.count);
+        if self.lines.capacity() > 4 * room {
+            self.compact();
+            self.lines.shrink_to(room);
+            self.sockets.shrink_to(room);
+            self.order.shrink_to(room);
+            self.closed.shrink_to(room);
+        }
     }
 
     fn ended(&mut self, end: End, serial: u64, time: i64) {
@@ -242,5 +257,11 @@ impl Ends {
     #[cfg(test)]
     pub fn sizes(&self) -> [usize; 4] {
         [self.lines.len(), self.sockets.len(), self.order.len(), self.closed.len()]
+    }
+
+    /// How much each of the parts has room for.
+    #[cfg(test)]
+    pub fn room(&self) -> [usize; 4] {
+        [self.lines.capacity(), self.sockets.capacity(), self.order.capacity(), self.closed.capacity()]
     }
 }

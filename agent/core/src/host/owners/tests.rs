@@ -173,6 +173,20 @@ fn the_closed_are_forgotten_after_a_while() {
 }
 
 #[test]
+fn the_room_of_a_burst_is_given_back() {
+    let owners = Owners::new(100_000);
+    for number in 0..50_000u64 {
+        let one = end(6, four(1), number as u16, four((number >> 16) as u8), 53);
+        owners.open(one, number, S, owner(1), 100);
+        owners.close(number, 2 * S);
+    }
+    assert!(lock(&owners.ends).room()[0] >= 50_000);
+    owners.prune(2 * S + REMEMBER_US);
+    let room = lock(&owners.ends).room();
+    assert!(room.iter().all(|one| *one < 5_000), "{room:?}");
+}
+
+#[test]
 fn a_flood_of_ends_leaves_bounded_memory_and_is_counted() {
     let owners = Owners::new(1000);
     let one = end(17, four(1), 40_000, four(2), 53);
