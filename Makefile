@@ -73,6 +73,7 @@ bench-idle: setup ## CPU and memory of the whole agent on an idle server, beside
 
 bench-store: setup ## bytes of every column by codec, and what indexes save
 	$(BIN)/python -m tests.bench.bench_store
+	$(BIN)/python -m tests.bench.bench_indexes
 
 demo: setup ## collector and agent on this machine, a harmless attack story, the alerts
 	$(BIN)/python -m deploy.demo

@@ -59,7 +59,8 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "processes": {
         "one process by its id": "process_entity_id = {process_entity_id}",
-        "a word in command lines": "process_command_line LIKE '%00777.tmp%'",
+        "a word in command lines": "hasToken(process_command_line, '00777')",
+        "a piece of a word in command lines": "process_command_line LIKE '%00777.tmp%'",
     },
 }
 
@@ -77,7 +78,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="luytre-bench-") as folder:
         store = opened(Path(folder) / "store")
         try:
-            _fill(store, Path(folder) / "batches", arguments.packets)
+            fill(store, Path(folder) / "batches", arguments.packets)
             for name in names:
                 figures[name] = _table(screen, store, TABLES[name])
         finally:
@@ -87,14 +88,14 @@ def main() -> int:
     return 0
 
 
-def _fill(store: EmbeddedStore, file: Path, packets: int) -> None:
+def fill(store: EmbeddedStore, file: Path, packets: int) -> None:
     """Insert the rows as if eight agents had sent them."""
     enrichers = build(direction.Config())
     waiting: defaultdict[str, list[pa.Table]] = defaultdict(list)
     batches = [*supply.flows(cached(_CACHE, packets), 10_000), *supply.processes(100_000, 10_000)]
     supply.write(file, batches)
-    for number, message in enumerate(supply.read(file)):
-        batch = admit(pb.Batch.FromString(message), Sender(f"agent-{number % 8}", f"host-{number % 8}"), _now_us())
+    for place, message in enumerate(supply.read(file)):
+        batch = admit(pb.Batch.FromString(message), Sender(f"agent-{place % 8}", f"host-{place % 8}"), _now_us())
         assert not isinstance(batch, Refused)
         decoded = decode(batch)
         assert not isinstance(decoded, Refused)
@@ -109,7 +110,7 @@ def _fill(store: EmbeddedStore, file: Path, packets: int) -> None:
     for name, pieces in waiting.items():
         store.insert(name, pa.concat_tables(pieces).unify_dictionaries().combine_chunks(), name)
         # Small parts keep all columns in one file, and would not tell their sizes.
-        store.command(f"ALTER TABLE luytre.{name} MODIFY SETTING {_WIDE}")
+        store.command(f"ALTER TABLE luytre.{name} MODIFY SETTING {WIDE}")
         store.command(f"OPTIMIZE TABLE luytre.{name} FINAL SETTINGS optimize_skip_merged_partitions = 0")
 
 
@@ -118,12 +119,10 @@ def _now_us() -> int:
 
 
 def _table(screen: Screen, store: EmbeddedStore, table: Table) -> dict[str, Any]:
-    rows = _number(store, f"SELECT count() AS n FROM luytre.{table.name}")
+    rows = number(store, f"SELECT count() AS n FROM luytre.{table.name}")
     ours = _bytes(store, table.name)
     others = {codec: _other(store, table, codec) for codec in (*CODECS, OTHER_TYPE)}
-    on_disk = _number(
-        store, f"SELECT sum(bytes_on_disk) AS n FROM system.parts WHERE active AND table = '{table.name}'"
-    )
+    on_disk = number(store, f"SELECT sum(bytes_on_disk) AS n FROM system.parts WHERE active AND table = '{table.name}'")
     screen.section(f"{table.name}: {on_disk / rows:.1f} bytes per row on disk, {rows:,} rows", "")
     lines, figures = [], {}
     for column in table.stored_columns:
@@ -143,7 +142,7 @@ def _table(screen: Screen, store: EmbeddedStore, table: Table) -> dict[str, Any]
     return {"rows": rows, "bytes_per_row": on_disk / rows, "columns": figures, "questions": answers}
 
 
-_WIDE = "min_bytes_for_wide_part = 0, min_rows_for_wide_part = 0"
+WIDE = "min_bytes_for_wide_part = 0, min_rows_for_wide_part = 0"
 #: A name as plain text, a text as a dictionary.
 OTHER_TYPE = "the other type"
 
@@ -157,7 +156,7 @@ def _other(store: EmbeddedStore, table: Table, codec: str) -> dict[str, int]:
     names = ", ".join(ddl.name(one.name) for one in (*columns, *keys))
     store.command(
         f"CREATE TABLE luytre.copy ({', '.join(kinds)}) ENGINE = MergeTree ORDER BY ({', '.join(table.order_by)})"
-        f" SETTINGS {_WIDE}"
+        f" SETTINGS {WIDE}"
     )
     store.command(f"INSERT INTO luytre.copy SELECT {names} FROM luytre.{table.name}")
     store.command("OPTIMIZE TABLE luytre.copy FINAL")
@@ -197,7 +196,7 @@ def _ask(store: EmbeddedStore, table: Table, where: str) -> tuple[int, int, floa
     read, spent = [], []
     for use in (1, 0):
         setting = f" SETTINGS use_skip_indexes = {use}, use_query_condition_cache = 0"
-        read.append(_number(store, f"SELECT rows AS n FROM (EXPLAIN ESTIMATE {sql}{setting})"))
+        read.append(number(store, f"SELECT rows AS n FROM (EXPLAIN ESTIMATE {sql}{setting})"))
         least = float("inf")
         for _ in range(5):
             begin = time.perf_counter()
@@ -217,7 +216,7 @@ def _literal(table: Table, name: str) -> str:
     return quoted if kind in (Kind.NAME, Kind.TEXT) else f"toString({name})"
 
 
-def _number(store: EmbeddedStore, sql: str) -> int:
+def number(store: EmbeddedStore, sql: str) -> int:
     return int(store.query(sql).column("n")[0].as_py())
 
 

@@ -7,6 +7,21 @@ Choices that hold for every table:
 * `non_replicated_deduplication_window`: how many insert tokens the table remembers (see `Store.insert`).
 * no TTL: how long rows are kept depends on the agent, and on holds: see `retention`.
 * a `minmax` index on the event time, where the primary key does not already narrow it down.
+* skip indexes for what is looked for on all hosts, which the primary key cannot narrow down. On tables of 1.5 million
+  rows, 184 blocks (`tests.bench.bench_indexes`, where those are too that were not worth it):
+
+      question                                     rows read   bytes a row   CPU of an insert, ns a row
+      one flow by its id: flows, dns, tls                3 %           1.0   18-35
+      one address, as source or as destination          3-4 %   1.0 and 0.5   20 and 13
+      flows of a process                                 7 %           0.0   not to be measured
+      a process by its id; its children                2-3 %      1.0 each   24 each
+      a program by its hash                             27 %           0.0   not to be measured
+      a domain, or it and all under it (`LIKE '%.x'`)    2 %           0.6   30-50
+      a server name                                      2 %           0.8   53
+      a word of a command line (`hasToken`)              2 %           1.8   120
+
+  A flow or process event costs an insert 2,000 to 4,000 ns. Pieces of words (`ngrambf_v1`, for `LIKE '%x%'`) would add
+  300 to 540.
 * a projection with the largest sequence of every numbering, which is what `Store.last_sequence` asks for.
 """
 
@@ -83,6 +98,8 @@ def extras(table: Table) -> Iterator[tuple[str, str]]:
     if _needs_time_index(table):
         index = f"{table.event_time}_range"
         yield index, f"INDEX {index} {table.event_time} TYPE minmax GRANULARITY 1"
+    for indexed, kind in table.indexes:
+        yield f"{indexed}_skip", f"INDEX {indexed}_skip {name(indexed)} TYPE {kind} GRANULARITY 1"
     if table.engine == "MergeTree":  # a replacing merge would have to rebuild the projection
         keys = ", ".join(NUMBERING)
         yield "last_sequence", f"PROJECTION last_sequence (SELECT {keys}, max(sequence) GROUP BY {keys})"

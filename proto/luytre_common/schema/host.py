@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from luytre_common.schema.model import Column, Kind, Table
+from luytre_common.schema.model import VALUES, Column, Kind, Table, words
 from luytre_common.schema.owner import PLACE
 
 PROCESSES = Table(
@@ -180,4 +180,10 @@ PROCESSES = Table(
     ),
     event_time="event_time",
     order_by=("agent_id", "event_time"),
+    indexes=(
+        ("process_entity_id", VALUES),
+        ("process_parent_entity_id", VALUES),
+        ("process_hash_sha256", VALUES),
+        ("process_command_line", words(16384)),
+    ),
 )

@@ -66,6 +66,15 @@ _CLICKHOUSE = {
 }
 
 
+#: A skip index for "is it this value": one in forty blocks is read for nothing.
+VALUES = "bloom_filter(0.025)"
+
+
+def words(size: int) -> str:
+    """A skip index for whole words of a text, `size` bytes for each block of 8192 rows."""
+    return f"tokenbf_v1({size}, 2, 0)"
+
+
 class Maker(Enum):
     """Who fills a column."""
 
@@ -106,6 +115,7 @@ class Table:
     order_by: the primary key, "this host, this time".
     partition_by: by day of arrival, so that a batch, which arrives at one moment, is inserted into one partition whole.
     engine: a MergeTree of ClickHouse.
+    indexes: skip indexes: a column's name, and the type of its index as ClickHouse writes it.
     from_agent: whether agents may send rows of it.
     """
 
@@ -116,6 +126,7 @@ class Table:
     order_by: tuple[str, ...]
     partition_by: str = "toDate(collector_time)"
     engine: str = "MergeTree"
+    indexes: tuple[tuple[str, str], ...] = ()
     from_agent: bool = True
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from luytre_common.schema.model import Column, Kind, Maker, Table
+from luytre_common.schema.model import VALUES, Column, Kind, Maker, Table, words
 from luytre_common.schema.owner import ATTRIBUTION, PLACE, PROCESS
 
 # Community ID version 1, seed 0 (https://github.com/corelight/community-id-spec): SHA-1 over seed, the ordered
@@ -248,6 +248,12 @@ FLOWS = Table(
     ),
     event_time="flow_end",
     order_by=("agent_id", "flow_start"),
+    indexes=(
+        ("flow_id", VALUES),
+        ("source_ip", VALUES),
+        ("destination_ip", VALUES),
+        ("process_entity_id", VALUES),
+    ),
 )
 
 _EVENT_TIME = Column(
@@ -313,6 +319,7 @@ DNS = Table(
     ),
     event_time="event_time",
     order_by=("agent_id", "event_time"),
+    indexes=(("flow_id", VALUES), ("dns_question_name", words(8192))),
 )
 
 TLS = Table(
@@ -351,4 +358,5 @@ TLS = Table(
     ),
     event_time="event_time",
     order_by=("agent_id", "event_time"),
+    indexes=(("flow_id", VALUES), ("tls_client_server_name", words(8192))),
 )

@@ -20,6 +20,8 @@ CREATE TABLE IF NOT EXISTS `tls`
     `agent_time` DateTime64(6, 'UTC') COMMENT 'When the agent sealed the batch, by the agent\'s clock' CODEC(Delta, ZSTD),
     `collector_time` DateTime64(6, 'UTC') COMMENT 'When the collector received the batch, by its clock; the partition is its day' CODEC(Delta, ZSTD),
     INDEX event_time_range event_time TYPE minmax GRANULARITY 1,
+    INDEX flow_id_skip `flow_id` TYPE bloom_filter(0.025) GRANULARITY 1,
+    INDEX tls_client_server_name_skip `tls_client_server_name` TYPE tokenbf_v1(8192, 2, 0) GRANULARITY 1,
     PROJECTION last_sequence (SELECT agent_id, boot_id, stream, max(sequence) GROUP BY agent_id, boot_id, stream)
 )
 ENGINE = MergeTree
