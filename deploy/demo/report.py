@@ -155,12 +155,13 @@ def show_alerts(screen: Screen, raised: Sequence[Raised], columns: int) -> None:
 
 
 def verdict(screen: Screen, expected: Sequence[Act], raised: Sequence[Raised]) -> bool:
-    """Whether the alerts are exactly those of the story, each once; says what is missing or too much."""
+    """Whether the alerts are those of the story, each once, and no others; says what is missing or too much."""
     screen.section("Verdict", "Kết luận")
     counts = {act.rule_id: sum(one.rule_id == act.rule_id for one in raised) for act in expected}
     missing = [screen.text(act.en, act.vi) for act in expected if not counts[act.rule_id]]
     twice = [screen.text(act.en, act.vi) for act in expected if counts[act.rule_id] > 1]
-    extra = sorted({screen.text(one.name_en, one.name_vi) for one in raised if one.rule_id not in counts})
+    known = {*counts, *(rule_id for act in expected for rule_id in act.other_rule_ids)}
+    extra = sorted({screen.text(one.name_en, one.name_vi) for one in raised if one.rule_id not in known})
     for names, en, vi in (
         (missing, "not noticed", "không phát hiện"),
         (twice, "raised more than once", "báo nhiều lần"),

@@ -40,13 +40,15 @@ class Stage:
 @dataclass(frozen=True, slots=True)
 class Act:
     """One act: what it is called in English and Vietnamese, how it is played (which returns, in one line of each
-    language, what it came to), and the id of the rule that must notice it, exactly once; none for ordinary traffic."""
+    language, what it came to), and the id of the rule that must notice it, exactly once; none for ordinary traffic.
+    Other rules may see the same act from another side, if the agent can watch what they ask for."""
 
     key: str
     en: str
     vi: str
     play: Callable[[Stage], tuple[str, str]]
     rule_id: str = ""
+    other_rule_ids: tuple[str, ...] = ()
 
 
 def everyday(stage: Stage) -> tuple[str, str]:
@@ -158,7 +160,7 @@ _RULES = "7f0d5b0e-6a37-4f0a-9d0c-5b7a2b8f1c"
 EVERYDAY = Act("everyday", "everyday traffic", "lưu lượng thường ngày", everyday)
 SCAN = Act("scan", "port scan", "quét cổng", scan, _RULES + "11")
 GUESS = Act("guess", "password guessing", "dò mật khẩu", guess, _RULES + "12")
-SHELL = Act("shell", "reverse shell", "shell ngược", shell, _RULES + "06")
+SHELL = Act("shell", "reverse shell", "shell ngược", shell, _RULES + "06", (_RULES + "61",))
 TUNNEL = Act("tunnel", "DNS tunnel", "đường hầm DNS", tunnel, _RULES + "13")
 BEACON = Act("beacon", "beacon", "gọi về máy điều khiển", beacon, _RULES + "21")
 ATTACKS = (SCAN, GUESS, SHELL, TUNNEL, BEACON)

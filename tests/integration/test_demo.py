@@ -127,6 +127,7 @@ def raised(rule_id: str) -> Raised:
         ([act.rule_id for act in story.ATTACKS], True, "exactly the 5 attacks"),
         ([act.rule_id for act in story.ATTACKS[1:]], False, "not noticed: port scan"),
         ([act.rule_id for act in (*story.ATTACKS, story.SCAN)], False, "more than once: port scan"),
+        ([*(act.rule_id for act in story.ATTACKS), *story.SHELL.other_rule_ids], True, "exactly the 5 attacks"),
         ([*(act.rule_id for act in story.ATTACKS), "other"], False, "not part of the story: Name"),
         ([], False, "not noticed"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Counters, Sample
 from luytre_common.wire.limits import MAX_ROWS
 
+from luytre_agent.sources import readable
 from luytre_agent.sources.base import SealedBatch, Source
 from luytre_agent.sources.logs import utmp
 from luytre_agent.sources.logs.journal import Journal
@@ -176,7 +176,7 @@ class Logins:
         if descriptor is None:
             time.sleep(seconds)
         else:
-            select.select([descriptor], [], [], seconds)
+            readable.wait(descriptor, seconds)
 
     def _add_line(self, line: bytes) -> None:
         text, now = clean(line), self._clock()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 from luytre_common.errors import Unavailable
 from luytre_common.telemetry import Counters
 
+from luytre_agent.sources import readable
 from luytre_agent.sources.logs.split import LINE_BYTES
 from luytre_agent.sources.logs.syslog import Entry, clean
 
@@ -72,7 +72,7 @@ class Journal:
         assert self._child
         assert self._child.stdout
         descriptor = self._child.stdout.fileno()
-        if not select.select([descriptor], [], [], max(0.0, timeout_s))[0]:
+        if not readable.wait(descriptor, timeout_s):
             return
         data = os.read(descriptor, _CHUNK)
         if not data:

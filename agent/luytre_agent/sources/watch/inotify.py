@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-import select
 import struct
 from collections.abc import Iterator
 
+from luytre_agent.sources import readable
 from luytre_agent.sources.watch.hint import Did, Hint, below, join, renamed
 
 _ATTRIB, _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x4, 0x8, 0x40, 0x80, 0x100, 0x200
@@ -58,7 +58,7 @@ class Inotify:
         """What is waiting; empty if nothing is."""
         hints = list(self._parse(self._some()))
         if self._left and not hints:
-            select.select([self._fd], [], [], _PATIENCE_S)
+            readable.wait(self._fd, _PATIENCE_S)
             hints = list(self._parse(self._some()))
             if self._left and not hints:
                 hints = [self._left[1]]
