@@ -62,7 +62,7 @@ class FoundColumn:
 @dataclass(frozen=True, slots=True)
 class Found:
     """What is there: the highest version reached (0: none), columns by table, indexes and projections, views, the
-    tables that have a TTL, and the codecs of columns (by table and name, as `_codec` writes them)."""
+    tables whose TTL deletes, and the codecs of columns (by table and name, as `_codec` writes them)."""
 
     version: int = 0
     tables: Mapping[str, Mapping[str, FoundColumn]] = field(default_factory=dict)
@@ -214,7 +214,7 @@ def look(runner: Runner) -> Found:
     ).to_pylist()
     expiring = runner.query(
         "SELECT name FROM system.tables WHERE database IN ({database:String}, {shard:String})"
-        " AND position(engine_full, ' TTL ') > 0",
+        " AND position(engine_full, ' TTL ') > 0 AND position(engine_full, ' TO VOLUME ') = 0",
         here,
     ).to_pylist()
     version = 0

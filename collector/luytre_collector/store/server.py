@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from luytre_common.telemetry import Counters
 
-from luytre_collector.store import columns, migrate, readonly, sql
+from luytre_collector.store import columns, migrate, readonly, sql, tiers
 from luytre_collector.store.base import StoreError, StoreUnavailableError
 from luytre_collector.store.cluster import Cluster, spread
 from luytre_collector.store.driver import Connector, Link
@@ -46,7 +46,8 @@ class ServerStore:
 
     def migrate(self) -> Sequence[str]:
         """See `Store.migrate`."""
-        return migrate.migrate(_Migration(self), self._people.time_zone)
+        runner = _Migration(self)
+        return [*migrate.migrate(runner, self._people.time_zone), *tiers.settle(runner, self._config)]
 
     def command(self, statement: str) -> None:
         """Run a statement that returns nothing of interest, with all rights of the user; on a cluster, everywhere."""

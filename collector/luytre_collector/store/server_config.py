@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from luytre_common.settings import at_least, host_port, setting
+from luytre_common.settings import at_least, host_port, not_empty, setting
 
 #: The oldest version whose SQL the tables and queries are written for; `Config` says it too.
 OLDEST = (24, 3)
@@ -47,6 +47,10 @@ class Config:
     cluster: str = setting(
         "", "cluster of remote_servers over which the tables are spread; empty: one server", _cluster
     )
+
+    storage_policy: str = setting("", "storage policy of the server for the tables; empty: as they are")
+    cold_volume: str = setting("cold", "its volume for rows that are seldom asked for", not_empty)
+    cold_after_days: int = setting(0, "days after arrival when rows move there; 0: never", at_least(0))
 
     @property
     def insert_settings(self) -> Mapping[str, int]:

@@ -75,6 +75,8 @@ def test_golden() -> None:
         ("ALTER TABLE luytre.`flows` ADD COLUMN IF NOT EXISTS `x` UInt8 FIRST", ["luytre_shard", "luytre"]),
         ("ALTER TABLE luytre.`flows` MODIFY COLUMN `x` UInt8 ALIAS 1", ["luytre_shard", "luytre"]),
         ("ALTER TABLE luytre.`flows` ADD INDEX IF NOT EXISTS x y TYPE minmax GRANULARITY 1", ["luytre_shard"]),
+        ("ALTER TABLE luytre.`flows` MODIFY SETTING storage_policy = 'luytre'", ["luytre_shard"]),
+        ("ALTER TABLE luytre.`flows` MODIFY TTL x + toIntervalDay(9) TO VOLUME 'cold'", ["luytre_shard"]),
         ("ALTER TABLE luytre.flows DROP PARTITION '2026-11-23'", ["luytre_shard"]),
         ("ALTER TABLE luytre.`flows` DELETE IN PARTITION '2026-11-23' WHERE agent_id IN ('a')", ["luytre_shard"]),
     ],
