@@ -67,10 +67,12 @@ class Rollups:
         self._oldest_waiting = oldest_waiting
         self._counters = counters
         self._compared: set[str] = set()
+        self._through: dict[str, int] = {}
 
     def run(self) -> None:
         """Add every window that has closed; compare the days that are over since yesterday or since our start."""
         now = int(self._clock() * _SECOND)
+        self._tell_lag(now)  # also if the store does not answer
         waiting = self._oldest_waiting()
         closed = now - int(self._config.settle_s * _SECOND)
         closed = min(closed, waiting) if waiting is not None else closed
@@ -78,6 +80,12 @@ class Rollups:
             self._catch_up(way, closed)
             if way.sums:
                 self._compare(way, closed)
+        self._tell_lag(now)
+
+    def _tell_lag(self, now: int) -> None:
+        for name, through in self._through.items():
+            self._counters.set("through_s", through // _SECOND, name)
+            self._counters.set("lag_s", max(0, now - through) // _SECOND, name)
 
     def _catch_up(self, way: Derived, closed: int) -> None:
         begun, done = self._progress(way)
@@ -86,6 +94,8 @@ class Rollups:
             self._add(way, *begun)
             done = begun[1]
         begin = self._first_arrival(way) if done is None else done
+        if begin is not None:
+            self._through[way.name] = begin
         while begin is not None and begin < closed:
             end = min(closed, (begin // _DAY + 1) * _DAY)  # a window is within a day, hence within a partition
             self._mark(way, begin, end, 0)
@@ -115,7 +125,7 @@ class Rollups:
         self._insert(way, f"{way.name}/{begin}/{end}", begin, end)
         self._mark(way, begin, end, 1)
         self._counters.add("windows", label=way.name)
-        self._counters.set("through_s", end // _SECOND, way.name)
+        self._through[way.name] = end
 
     def _insert(self, way: Derived, token: str, begin: int, end: int) -> None:
         window = f"collector_time >= {_time(begin)} AND collector_time < {_time(end)}"

@@ -31,10 +31,29 @@ def _sql(given: str) -> str:
         raise UserError(f"the statement is not UTF-8 at byte {error.start}; write other bytes as unhex('ff')") from None
 
 
+_MORE = """\
+Names without a database are looked for in luytre_local, where times are in the configured zone; luytre has UTC. Besides
+the tables that agents and rules fill there are first_seen, flows_1m, flows_1h, top_talkers, open_connections, timeline,
+process_tree(process = ID) and community(id = '1:...'). SHOW TABLES lists them all.
+
+examples:
+  luytre-collector query "DESCRIBE TABLE luytre.flows"
+  luytre-collector query "SELECT * FROM timeline WHERE agent_id = 'web-01' AND event_time > now() - 600"
+  luytre-collector query "SELECT * FROM processes WHERE hasToken(process_command_line, 'nc')" --json
+  luytre-collector query - < deploy/clickhouse/queries/beacons.sql
+
+deploy/clickhouse/queries has hunts ready to run, each with a sentence about what it finds.
+"""
+
+
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
     """Declare the command."""
     parser = commands.add_parser(
-        "query", help="ask the tables in SQL, whether the collector runs or not", parents=[shared]
+        "query",
+        help="ask the tables in SQL, whether the collector runs or not",
+        parents=[shared],
+        epilog=_MORE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("sql", metavar="SQL", help='a SELECT, or "-" to read it from standard input')
     form = parser.add_mutually_exclusive_group()

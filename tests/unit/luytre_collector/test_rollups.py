@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -128,6 +129,34 @@ def test_what_may_still_be_on_its_way_is_waited_for(store: embedded.EmbeddedStor
     insert(store, NOON + 1)
     rollups(store, NOON + 100).run()
     assert_exact(store, 80)
+
+
+def test_how_far_the_sums_are_behind_is_told_also_while_the_store_does_not_answer(
+    store: embedded.EmbeddedStore,
+) -> None:
+    class Away(Dying):
+        def query(self, sql_text: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+            if self.left <= 0:
+                raise StoreUnavailableError("gone")
+            return super().query(sql_text, parameters)
+
+    def lag(now: float) -> tuple[int, int]:
+        clock[0] = now
+        with contextlib.suppress(StoreUnavailableError):
+            one.run()
+        return counters.get("lag_s", "flows_1m"), counters.get("through_s", "flows_1m") - NOON
+
+    counters, clock, away = Counters("rollups"), [0.0], Away(store, 1000, after=False)
+    one = Rollups(away, Config(), lambda: clock[0], lambda: waiting, counters)
+    waiting: int | None = None
+    insert(store, NOON)
+    assert lag(NOON + 30) == (5, 25)  # settle_s
+    waiting = (NOON + 40) * 1_000_000
+    assert lag(NOON + 100) == (60, 40)
+    away.left = 0
+    assert lag(NOON + 400) == (360, 40)
+    waiting, away.left = None, 1000
+    assert lag(NOON + 460) == (5, 455)
 
 
 @pytest.mark.parametrize("after", [False, True])
