@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -11,6 +12,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:  # for `deploy.demo` and `tests.*`, which are not installed
     sys.path.insert(0, str(ROOT))
+
+
+def pytest_configure() -> None:
+    # chDB keeps some hundred descriptors of every engine that a process has started, for good; the tests start many.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,7 +26,7 @@ from luytre_agent.sources.base import SealedBatch
 from luytre_agent.sources.files import Config, Files
 
 Row = dict[str, object]
-RUNGS = ("ebpf", "cn_proc", "alone")
+RUNGS = ("ebpf", "audit", "cn_proc", "proc", "alone")
 #: Tools that run side by side.
 _AT_ONCE = 4
 _DEADLINE_S = 60.0

@@ -44,7 +44,9 @@ class Config:
     read: Literal["auto", "journald", "files", "both"] = setting(
         "auto", "the journal, the log files or both; auto: the journal where there is one, else the files"
     )
-    auth_logs: list[Path] = setting([Path("/var/log/auth.log"), Path("/var/log/secure")], "log files, as syslog writes")
+    auth_logs: list[Path] = setting(
+        [Path("/var/log") / name for name in ("auth.log", "secure", "cron", "cron.log")], "log files, as syslog writes"
+    )
     wtmp: list[Path] = setting([Path("/var/log/wtmp")], "records of logins and boots; empty: none")
     btmp: list[Path] = setting([Path("/var/log/btmp")], "records of failed logins; empty: none")
     journalctl: list[str] = setting(["journalctl"], "program that reads the journal, and its first arguments")
