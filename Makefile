@@ -66,7 +66,7 @@ bench: setup ## packets per second of replay, rows per second end to end, beside
 	$(BIN)/python -m tests.bench
 
 bench-collector: setup ## rows, CPU, delays and memory of the collector alone, beside a bare insert
-	$(BIN)/python -m tests.bench.bench_collector
+	$(BIN)/python -m tests.bench.bench_collector --engine embedded --engine server
 
 bench-idle: setup ## CPU and memory of the whole agent on an idle server, beside auditd and softflowd; root, 20 minutes
 	$(BIN)/python -m tests.bench.bench_idle

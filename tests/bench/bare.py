@@ -1,8 +1,10 @@
-"""The floor of delivery: rows that are Arrow tables already, into a fresh embedded store. Two steps, each a process,
-because the engine opens one folder in its life.
+"""The floor of delivery: rows that are Arrow tables already, into a fresh store. Two steps, each a process, because the
+engine opens one folder in its life.
 
     python -m tests.bench.bare take STORE ARROWS TABLE...   the rows of a store to files, one per table
     python -m tests.bench.bare put ARROWS STORE ROWS        the files into a fresh store, ROWS at a time; the cost
+
+STORE is a folder; to `put` also HOST:PORT of a server that asks for no password.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-from luytre_collector.store import embedded, readonly
+from luytre_collector.store import embedded, readonly, server
+from luytre_collector.store.base import Store
 from luytre_collector.store.embedded import EmbeddedStore
+from luytre_collector.store.server import ServerStore
 from luytre_common.schema import TABLES
 
 
@@ -38,10 +42,18 @@ def take(source: Path, folder: Path, names: Sequence[str]) -> None:
     store.close()
 
 
-def put(folder: Path, target: Path, rows_at_once: int) -> dict[str, float]:
+def served(host: str) -> ServerStore:
+    """The store on a server, its tables made."""
+    store = ServerStore(server.Config(hosts=[host]), readonly.Config())
+    store.open()
+    store.migrate()
+    return store
+
+
+def put(folder: Path, target: str, rows_at_once: int) -> dict[str, float]:
     """Insert them; what that took."""
     tables = {file.stem: pa.ipc.open_file(str(file)).read_all() for file in sorted(folder.glob("*.arrow"))}
-    store = opened(target)
+    store: Store = served(target) if ":" in target else opened(Path(target))
     begin, cpu = time.perf_counter(), time.process_time()
     inserts = 0
     for name, rows in tables.items():
@@ -58,6 +70,6 @@ if __name__ == "__main__":
         case ["take", source, folder, *names]:
             take(Path(source), Path(folder), names)
         case ["put", folder, target, rows]:
-            print(json.dumps(put(Path(folder), Path(target), int(rows))))
+            print(json.dumps(put(Path(folder), target, int(rows))))
         case _:
             sys.exit(__doc__)

@@ -1,10 +1,14 @@
 """What a collector takes: rows and CPU from gRPC to table with every shipped rule on, beside a bare insert.
 
-python -m tests.bench.bench_collector [--rows N] [--agents N] [--rounds N] [--packets N] [--json]
+python -m tests.bench.bench_collector [--engine server] [--rows N] [--agents N] [--rounds N] [--packets N] [--json]
 
 Agents are processes that send batches made before, over mutual TLS on loopback, as fast as the collector lets them.
 Only the collector's own CPU is counted. The floor inserts the same rows, Arrow already, into the same kind of store in
 pieces as large as the collector's were. Then the delay at a pace, and memory while several agents send at full speed.
+
+`--engine` may be given twice. With `server` the tables are behind the native protocol: the bridge of the tests, chDB in
+a process of its own, which is not counted on either side. Rows per CPU-second are the collector's own, with decode,
+rules and the blocks that it sends; rows per second and delays are the bridge's, and say nothing of a real server.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from deploy.demo.services import Service, ServiceError, Site
 from tests.bench import delivery, supply
 from tests.bench.delivery import Delivery
 from tests.bench.make_capture import cached
+from tests.bench.places import ENGINES, Place
 
 _ROOT = Path(__file__).parents[2]
 _CACHE = _ROOT / "build/bench"
@@ -58,11 +63,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of each bench, for medians (default: %(default)s)")
     parser.add_argument("--packets", type=int, default=2_000_000, help="of the capture (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="of the run at a pace (default: %(default)s)")
+    parser.add_argument("--engine", choices=sorted(ENGINES), action="append", help="the store (default: embedded)")
     parser.add_argument("--json", action="store_true", help="figures for programs")
     arguments = parser.parse_args()
     screen = Screen(sys.stderr if arguments.json else sys.stdout, "en", colour=wants_colour(sys.stdout))
     try:
-        figures = _run(screen, arguments)
+        figures = {engine: _run(screen, arguments, engine) for engine in arguments.engine or ["embedded"]}
     except (ServiceError, subprocess.SubprocessError) as error:
         screen.failed(str(error))
         return 1
@@ -71,23 +77,26 @@ def main() -> int:
     return 0
 
 
-def _run(screen: Screen, arguments: argparse.Namespace) -> dict[str, Any]:
+def _run(screen: Screen, arguments: argparse.Namespace, engine: str) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="luytre-bench-") as name:
         files = _supplies(Path(name), arguments.packets)
-        screen.section(f"Full speed, {arguments.agents} agents, medians of {arguments.rounds} rounds", "")
+        screen.section(
+            f"Store {engine}: full speed, {arguments.agents} agents, medians of {arguments.rounds} rounds", ""
+        )
         table = []
         for kind, file in files.items():
-            ours, floor = _rounds(file, KINDS[kind], arguments)
+            ours, floor = _rounds(file, KINDS[kind], arguments, engine)
             figures[kind] = {"collector": dataclasses.asdict(ours), "floor": dataclasses.asdict(floor)}
             table += _rows(kind, ours, floor)
         screen.table(
             ["", "rows", "inserts", "rows/s", "rows/CPU-s", "CPU-s per M rows", "of the floor", "MB idle", "MB most"],
             table,
         )
-        screen.note("the collector's CPU: gRPC, TLS, decode, enrich, every shipped rule, insert; the floor's: insert")
-        screen.section(f"At a pace, batches of {_PACED_ROWS} rows, {arguments.seconds:g} s", "")
-        paces = [_paced(Path(name), arguments.packets, rows, arguments.seconds) for rows in (500, 5_000, 20_000)]
+        for line in ENGINES[engine]:
+            screen.note(line)
+        screen.section(f"Store {engine}: at a pace, batches of {_PACED_ROWS} rows, {arguments.seconds:g} s", "")
+        paces = [_paced(Path(name), arguments, engine, rows) for rows in (500, 5_000, 20_000)]
         figures["paced"] = paces
         screen.table(
             ["rows/s", "batches", "answer ms p50", "p99", "visible ms p50", "p99", "CPU %"],
@@ -108,40 +117,39 @@ def _supplies(folder: Path, packets: int) -> dict[str, Path]:
     return dict(zip(KINDS, (flows, processes), strict=True))
 
 
-def _rounds(file: Path, names: Sequence[str], arguments: argparse.Namespace) -> tuple[Taken, Delivery]:
-    found = [_round(file, names, arguments.rows, arguments.agents) for _ in range(arguments.rounds)]
+def _rounds(file: Path, names: Sequence[str], arguments: argparse.Namespace, engine: str) -> tuple[Taken, Delivery]:
+    found = [_round(file, names, arguments, engine) for _ in range(arguments.rounds)]
     ours = sorted((one for one, _ in found), key=lambda one: one.cpu / one.rows)[len(found) // 2]
     floor = sorted((one for _, one in found), key=lambda one: one.cpu / one.rows)[len(found) // 2]
     return ours, floor
 
 
-def _round(file: Path, names: Sequence[str], rows: int, agents: int) -> tuple[Taken, Delivery]:
-    with tempfile.TemporaryDirectory(prefix="luytre-bench-") as folder:
-        site = Site(Path(folder))
-        site.make()
+def _round(file: Path, names: Sequence[str], arguments: argparse.Namespace, engine: str) -> tuple[Taken, Delivery]:
+    with tempfile.TemporaryDirectory(prefix="luytre-bench-") as folder, Place(Path(folder), engine) as place:
+        site = place.site
         collector = site.start_collector()
         try:
             idle, cpu = _resident(collector, "VmRSS"), collector.cpu_seconds()
-            each = max(1, round(rows / agents / _rows_in(file)))
-            sent = _send(site, file, [f"agent-{number}" for number in range(agents)], each)
+            each = max(1, round(arguments.rows / arguments.agents / _rows_in(file)))
+            sent = _send(site, file, [f"agent-{number}" for number in range(arguments.agents)], each)
             cpu = collector.cpu_seconds() - cpu
             most = _resident(collector, "VmHWM")
         finally:
             collector.stop(120)
         total, seconds = sum(one["rows"] for one in sent), max(one["seconds"] for one in sent)
         inserted = delivery.inserts(site, names)
-        floor = delivery.bare(site.folder, names, max(1, total // inserted))
+        floor = place.floor(names, max(1, total // inserted))
         if floor.rows != total:
             raise ServiceError(f"{total:,} rows were acknowledged, {floor.rows:,} are in the tables")
         return Taken(total, inserted, seconds, cpu, idle, most), floor
 
 
-def _paced(folder: Path, packets: int, rows_per_second: int, seconds: float) -> dict[str, Any]:
-    file = folder / f"paced-{rows_per_second}.batches"
-    supply.write(file, (one for one in supply.flows(cached(_CACHE, packets), _PACED_ROWS) if one.table == "flows"))
-    with tempfile.TemporaryDirectory(prefix="luytre-bench-") as work:
-        site = Site(Path(work))
-        site.make()
+def _paced(folder: Path, arguments: argparse.Namespace, engine: str, rows_per_second: int) -> dict[str, Any]:
+    file, seconds = folder / f"paced-{rows_per_second}.batches", arguments.seconds
+    batches = supply.flows(cached(_CACHE, arguments.packets), _PACED_ROWS)
+    supply.write(file, (one for one in batches if one.table == "flows"))
+    with tempfile.TemporaryDirectory(prefix="luytre-bench-") as work, Place(Path(work), engine) as place:
+        site = place.site
         collector = site.start_collector()
         try:
             rounds = max(1, round(rows_per_second * seconds / _rows_in(file)))

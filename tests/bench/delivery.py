@@ -87,12 +87,14 @@ def inserts(site: Site, names: Sequence[str]) -> int:
     return int(found[0]["inserts"])
 
 
-def bare(folder: Path, names: Sequence[str], rows_at_once: int) -> Delivery:
-    """The floor: the rows of the store in `folder`, into a fresh one."""
+def bare(
+    folder: Path, names: Sequence[str], rows_at_once: int, source: Path | None = None, target: str = ""
+) -> Delivery:
+    """The floor: the rows of the store in `folder`, or of that in `source`, into a fresh one, or into `target`."""
     arrows = folder / "arrows"
     arrows.mkdir()
-    _step("take", folder / "store", arrows, *names)
-    cost = json.loads(_step("put", arrows, folder / "bare", rows_at_once))
+    _step("take", source or folder / "store", arrows, *names)
+    cost = json.loads(_step("put", arrows, target or folder / "bare", rows_at_once))
     return Delivery(int(cost["rows"]), int(cost["inserts"]), cost["wall"], cost["cpu"])
 
 
