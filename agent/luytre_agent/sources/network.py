@@ -59,7 +59,7 @@ class Config:
     receive_bytes: int = setting(1 << 20, "what the kernel keeps for us, bytes", at_least(4096), at_most(1 << 30))
     max_things: int = setting(20_000, "routes, neighbours, ... of each kind that are kept", at_least(16))
     batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(MAX_ROWS))
-    batch_seconds: float = setting(0.5, "age of a batch at most", at_least(0.05), at_most(3600))
+    batch_seconds: float = setting(1.0, "age of a batch at most", at_least(0.05), at_most(3600))
 
 
 class Network:

@@ -37,7 +37,7 @@ class Config:
     proc_seconds: float = setting(1.0, "rung proc: the time between two looks", at_least(0.1), at_most(3600))
     hashes: bool = setting(True, "whether executables are read for their SHA-256, once per version")
     batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(MAX_ROWS))
-    batch_seconds: float = setting(0.5, "age of a batch at most", at_least(0.05), at_most(3600))
+    batch_seconds: float = setting(1.0, "age of a batch at most", at_least(0.05), at_most(3600))
 
 
 class Processes(LadderSource):

@@ -41,7 +41,7 @@ class Config:
         0.5, "sock_diag: look this often, more rarely where a look takes long", at_least(0.05), at_most(3600)
     )
     batch_rows: int = setting(5_000, "rows of a batch at most", at_least(1), at_most(MAX_ROWS))
-    batch_seconds: float = setting(0.5, "age of a batch at most", at_least(0.05), at_most(3600))
+    batch_seconds: float = setting(1.0, "age of a batch at most", at_least(0.05), at_most(3600))
 
 
 class Sockets(LadderSource):
