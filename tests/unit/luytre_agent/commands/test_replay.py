@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -159,17 +160,27 @@ def test_waiting_for_a_fifo_is_interrupted(tmp_path: Path, sent: bytes | None) -
     )
     with subprocess.Popen([sys.executable, "-c", code, "replay", str(fifo)], stderr=subprocess.PIPE) as command:
         writer = None
-        if sent:
-            writer = os.open(fifo, os.O_WRONLY)
-            os.write(writer, sent)
-        opened = Path(f"/proc/{command.pid}/fd")
-        while not any(os.path.realpath(one) == str(fifo) for one in opened.iterdir()):
-            assert command.poll() is None
-        command.send_signal(signal.SIGINT)
-        _, said = command.communicate(timeout=30)
-        if writer is not None:
-            os.close(writer)
+        try:
+            if sent:
+                writer = os.open(fifo, os.O_WRONLY)
+                os.write(writer, sent)
+            while not _has_open(command.pid, fifo):
+                assert command.poll() is None
+            command.send_signal(signal.SIGINT)
+            _, said = command.communicate(timeout=30)
+        finally:
+            command.kill()
+            if writer is not None:
+                os.close(writer)
     assert (command.returncode, said) == (1, b"luytre-agent: interrupted\n")
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            if os.readlink(one) == str(path):
+                return True
+    return False
 
 
 def test_a_fifo_cannot_be_delivered(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
