@@ -178,7 +178,7 @@ def test_waiting_for_a_fifo_is_interrupted(tmp_path: Path, sent: bytes | None) -
 def _has_open(pid: int, path: Path) -> bool:
     for one in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-            if os.readlink(one) == str(path):
+            if one.readlink() == path:
                 return True
     return False
 
