@@ -15,7 +15,7 @@ def test_every_log_source_with_its_table_and_fields() -> None:
         "product: linux, service: auditd\n    table processes; event_action: exec\n    type: SYSCALL | EXECVE" in text
     )
     assert "\ntable processes\n" in text
-    assert "\n    process_executable  Image, exe, name\n" in text
+    assert "\n    process_executable  Image, exe, name, SourceImage\n" in text
     assert "\n    process_args  a0...\n" in text
     assert "dns.question" not in text, "the form with dots is a rule, not a list"
 

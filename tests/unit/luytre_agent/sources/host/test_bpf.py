@@ -37,6 +37,8 @@ def test_programs_of_others_come_and_go_and_ones_own_are_left_out() -> None:
         seen_by_itself = other.stdout.readline()
         if not seen_by_itself:
             pytest.skip(other.communicate()[1])
+        if any(facts["type"] == "tracing" for facts in before.values()):
+            pytest.skip("an agent runs on this host already, with the same programs")
         fresh = [facts for name, facts in read().items() if facts != before.get(name)]
         assert {facts["type"] for facts in fresh} == {"tracing"}
         assert seen_by_itself.strip() == str(sorted(before))
