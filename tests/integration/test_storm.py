@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from luytre_agent.sources.processes import Config
@@ -37,8 +38,9 @@ def programs() -> None:
         raise
 
 
-def test_every_process_is_seen_with_its_arguments_and_its_end(program: Path) -> None:
-    _, seen = bench_storm.live(program, Config(rung="ebpf", seed=False), COUNT, 0)
+@pytest.mark.parametrize("rung", ["ebpf", "audit"])
+def test_every_process_is_seen_with_its_arguments_and_its_end(program: Path, rung: Literal["ebpf", "audit"]) -> None:
+    _, seen = bench_storm.live(program, Config(rung=rung, seed=False), COUNT, 0)
     assert (seen.lost, seen.doubled) == (0, 0)
     assert (seen.execs, seen.arguments_right, seen.exits, seen.exit_codes_right) == (COUNT,) * 4
 
