@@ -94,6 +94,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="of the price (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="figures for programs")
     arguments = parser.parse_args()
+    if arguments.rate < 1 or arguments.rate * arguments.seconds < 1:
+        parser.error("--rate and --seconds: a storm has at least one process; give larger ones")
     config = Config(rung=arguments.rung, seed=False)
     count = arguments.rate * arguments.seconds
     try:
