@@ -14,14 +14,14 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import pyarrow as pa
 from luytre_common.schema import TABLES
 from luytre_common.settings import at_least, not_empty, required, setting
 from luytre_common.telemetry import Counters
 
 from luytre_collector.store import ddl, sql
+from luytre_collector.store.base import Statements
 
 _DAY_S = 86_400
 _log = logging.getLogger("luytre.retention")
@@ -64,16 +64,6 @@ class Config:
     interval_s: float = setting(3600.0, "seconds between looks", at_least(1))
     classes: list[Class] = setting([], "agents whose rows are kept shorter or longer; the first that fits counts")
     holds: list[Hold] = setting([], "what must not be deleted")
-
-
-class Statements(Protocol):
-    """What is asked of a store."""
-
-    def command(self, statement: str) -> None:
-        """Run a statement that returns nothing."""
-
-    def query(self, sql_text: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run a SELECT."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,32 +12,21 @@ again where it differs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
 
-import pyarrow as pa
 from luytre_common.settings import at_least, setting
 from luytre_common.telemetry import Counters
 
 from luytre_collector.store import sql
+from luytre_collector.store.base import Statements
 from luytre_collector.store.derived import DERIVED, WINDOWS, Derived
 
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
 _COMPARED_DAYS = 7
 _log = logging.getLogger("luytre.rollups")
-
-
-class Statements(Protocol):
-    """What is asked of a store."""
-
-    def command(self, statement: str) -> None:
-        """Run a statement that returns nothing."""
-
-    def query(self, sql_text: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run a SELECT."""
 
 
 @dataclass(frozen=True)

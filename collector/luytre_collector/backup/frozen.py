@@ -12,28 +12,17 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import pyarrow as pa
 from luytre_common.errors import UserError
 
 from luytre_collector.store import ddl, derived
-from luytre_collector.store.base import StoreError
+from luytre_collector.store.base import Statements, StoreError
 from luytre_collector.store.sql import DATABASE
 
 #: How names of ours begin in the engine's folder of frozen parts; it would escape a hyphen.
 _PREFIX = "luytre_backup_"
 _SHADOW = "shadow"
-
-
-class Statements(Protocol):
-    """What is asked of a store."""
-
-    def command(self, statement: str) -> None:
-        """Run a statement that returns nothing."""
-
-    def query(self, sql_text: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run a SELECT."""
 
 
 @dataclass(frozen=True, slots=True)

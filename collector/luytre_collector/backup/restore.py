@@ -10,10 +10,10 @@ from pathlib import Path
 from luytre_common.errors import UserError
 
 from luytre_collector.backup import make, manifest
-from luytre_collector.backup.frozen import Statements, in_order
+from luytre_collector.backup.frozen import in_order
 from luytre_collector.backup.manifest import Manifest, TableCopy
 from luytre_collector.store import ddl, derived
-from luytre_collector.store.base import Store, StoreError
+from luytre_collector.store.base import Statements, Store, StoreError
 from luytre_collector.store.choose import Config, make_store
 from luytre_collector.store.migrate import SCHEMA_VERSION
 from luytre_collector.store.sql import DATABASE

@@ -40,7 +40,22 @@ class QueryRefusedError(StoreError, UserError):
     exit_code = UserError.exit_code
 
 
-class Store(Protocol):
+class Statements(Protocol):
+    """SQL in, Arrow out: what those need of a store who look after its tables."""
+
+    def command(self, statement: str) -> None:
+        """Run a statement of ours that returns nothing, with all rights."""
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Run a SELECT. Parameters are ClickHouse's, `{name:Type}` in the SQL: str, int, float, bool or lists of these.
+
+        Columns come back as the schema's Arrow types (LowCardinality as a dictionary, IPv6 as 16 bytes, DateTime64(6)
+        as timestamp[us, UTC]). The session's zone is UTC. A DateTime, as from `toStartOfHour`, comes back as seconds
+        (uint32) from the embedded engine; ask for `toDateTime64(..., 6, 'UTC')`.
+        """
+
+
+class Store(Statements, Protocol):
     """Rows in, SQL out. Safe to call from several threads."""
 
     def open(self) -> None:
@@ -49,21 +64,10 @@ class Store(Protocol):
     def migrate(self) -> Sequence[str]:
         """Bring the schema to today's; returns what was done, one line each; a second call returns nothing."""
 
-    def command(self, statement: str) -> None:
-        """Run a statement of ours that returns nothing, with all rights."""
-
     def insert(self, table: str, rows: pa.Table, token: str) -> None:
         """Insert rows (the table's stored columns, in order, canonical Arrow types) whole, or raise and insert none.
 
         `token` names the rows: an insert with a token that was just used changes nothing.
-        """
-
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run a SELECT. Parameters are ClickHouse's, `{name:Type}` in the SQL: str, int, float, bool or lists of these.
-
-        Columns come back as the schema's Arrow types (LowCardinality as a dictionary, IPv6 as 16 bytes, DateTime64(6)
-        as timestamp[us, UTC]). The session's zone is UTC. A DateTime, as from `toStartOfHour`, comes back as seconds
-        (uint32) from the embedded engine; ask for `toDateTime64(..., 6, 'UTC')`.
         """
 
     def query_text(self, sql: str, form: str, utc: bool = False) -> bytes:

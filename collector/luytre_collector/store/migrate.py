@@ -15,13 +15,12 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
-import pyarrow as pa
 from luytre_common.errors import UserError
 from luytre_common.schema import TABLES, Column, Kind, Maker, Table
 
 from luytre_collector.store import ddl, derived, views
+from luytre_collector.store.base import Statements
 from luytre_collector.store.sql import DATABASE, LOCAL_DATABASE, SHARD_DATABASE
 
 #: Of the tables as this collector knows them.
@@ -39,16 +38,6 @@ _VERSION_TABLE = (
     " applied DateTime64(6, 'UTC') DEFAULT now64(6) COMMENT 'When')"
     " ENGINE = MergeTree ORDER BY version SETTINGS fsync_after_insert = 1 COMMENT 'Versions of the schema reached'"
 )
-
-
-class Runner(Protocol):
-    """What a migration needs of a store."""
-
-    def command(self, statement: str) -> None:
-        """Run a statement that returns nothing."""
-
-    def query(self, sql_text: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run a SELECT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +180,7 @@ def _kind(column: FoundColumn) -> str:
     return f"{column.type} ALIAS" if column.alias else column.type
 
 
-def look(runner: Runner) -> Found:
+def look(runner: Statements) -> Found:
     """What is there."""
     here = {"database": DATABASE, "local": LOCAL_DATABASE, "shard": SHARD_DATABASE}
     tables: dict[str, dict[str, FoundColumn]] = {}
@@ -230,7 +219,7 @@ def look(runner: Runner) -> Found:
     )
 
 
-def migrate(runner: Runner, zone: str) -> list[str]:
+def migrate(runner: Statements, zone: str) -> list[str]:
     """Bring the tables to the schema; what was done, one line each."""
     runner.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
     runner.command(f"CREATE DATABASE IF NOT EXISTS {LOCAL_DATABASE}")

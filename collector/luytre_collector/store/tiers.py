@@ -13,7 +13,8 @@ from luytre_common.errors import UserError
 from luytre_common.schema import TABLES
 
 from luytre_collector.store import ddl
-from luytre_collector.store.migrate import Runner, Step
+from luytre_collector.store.base import Statements
+from luytre_collector.store.migrate import Step
 from luytre_collector.store.server_config import Config
 from luytre_collector.store.sql import DATABASE, SHARD_DATABASE
 
@@ -80,7 +81,7 @@ def _check(config: Config, found: Found) -> None:
             )
 
 
-def look(runner: Runner, on_cluster: bool) -> Found:
+def look(runner: Statements, on_cluster: bool) -> Found:
     """What is there."""
     volumes: dict[str, set[str]] = {}
     policies = runner.query("SELECT policy_name AS policy, volume_name AS volume FROM system.storage_policies")
@@ -98,7 +99,7 @@ def look(runner: Runner, on_cluster: bool) -> Found:
     )
 
 
-def settle(runner: Runner, config: Config) -> list[str]:
+def settle(runner: Statements, config: Config) -> list[str]:
     """Bring the tables, which are there, to the tiers of the configuration; what was done, one line each."""
     steps = plan(config, look(runner, bool(config.cluster)))
     for step in steps:

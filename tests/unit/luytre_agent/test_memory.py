@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -51,6 +52,6 @@ def test_only_what_is_whole_in_a_file_is_let_go() -> None:
 
 def test_code_is_let_go_and_comes_back() -> None:
     done = subprocess.run([sys.executable, "-c", GIVES_BACK], capture_output=True, text=True, check=True)
-    before, after, total = eval(done.stdout)
+    before, after, total = json.loads(done.stdout)
     assert after < before
     assert total == 6
