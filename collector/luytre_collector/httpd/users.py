@@ -98,7 +98,10 @@ def _sane(cost: Cost) -> bool:
 
 
 def write(path: Path, users: Mapping[str, User], owner: int | None = None) -> None:
-    """Put the file there whole, mode 0600, for `owner` if given. OSError if that cannot be done."""
+    """Put the file there whole, mode 0600, for `owner` if given. UserError if there is no folder for it, OSError if it
+    cannot be written for another reason."""
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: there is no such folder; make it, or name another file in [http] users")
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -84,3 +84,14 @@ def test_on_a_terminal_it_is_typed_twice(
     assert main(arguments) == 2
     assert "differ" in capsys.readouterr().err
     assert main(arguments) == 0
+
+
+def test_a_missing_folder_is_named_with_the_key(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(config.read_text().replace("/http-users", "/nowhere/http-users"))
+    assert run(monkeypatch, config, "add", "mai", typed="tre già măng mọc\n") == 2
+    said = capsys.readouterr().err
+    assert said.endswith(
+        "/nowhere/http-users: there is no such folder; make it, or name another file in [http] users\n"
+    )
