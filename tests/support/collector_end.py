@@ -81,7 +81,7 @@ def acknowledge(collector: Collector, batch: pb.Batch) -> Iterator[pb.CollectorM
 
 @dataclass
 class Collector:
-    """Every batch it got, in order, by stream opened; `answer` is the script."""
+    """Every batch it got, in order, by stream opened, and what else was said; `answer` is the script."""
 
     answer: Answer = acknowledge
     credit: int = 4
@@ -89,6 +89,7 @@ class Collector:
     refuse_with: tuple[grpc.StatusCode, str] | None = None
     hellos: list[pb.Hello] = field(default_factory=list)
     batches: list[pb.Batch] = field(default_factory=list)
+    said: list[pb.AgentMessage] = field(default_factory=list)
     streams: list[int] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
     port: int = 0
@@ -116,6 +117,9 @@ class Collector:
         self.streams.append(0)
         yield pb.CollectorMessage(welcome=pb.Welcome(protocol=self.protocol, credit=self.credit, agent_id="web-01"))
         for message in messages:
+            if message.WhichOneof("kind") != "batch":
+                self.said.append(message)
+                continue
             with self.changed:
                 self.batches.append(message.batch)
                 self.streams[-1] += 1

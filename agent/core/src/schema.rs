@@ -6,7 +6,7 @@
 use crate::columns::{Column, Kind, Maker, Table, TableBuilder};
 
 /// Every table that agents send.
-pub static TABLES: &[&Table] = &[&FLOWS, &DNS, &TLS, &PROCESSES, &SOCKETS, &LOGINS, &FILES, &NETWORK_CHANGES, &INVENTORY, &AGENT_HEALTH];
+pub static TABLES: &[&Table] = &[&FLOWS, &DNS, &TLS, &PROCESSES, &SOCKETS, &LOGINS, &FILES, &NETWORK_CHANGES, &INVENTORY, &LEDGER, &AGENT_HEALTH];
 
 /// One row per bidirectional flow, or per active timeout of a long one: SUM over the rows of a flow_id is the truth.
 pub static FLOWS: Table = Table {
@@ -1030,6 +1030,65 @@ impl InventoryRow<'_> {
         builder.text(4, self.inventory_name);
         builder.text(5, self.inventory_before);
         builder.text(6, self.inventory_after);
+        builder.end_row();
+    }
+}
+
+/// What became of packets and rows on the agent, each interval: sums over it and the rows of the tables close the balance of an agent, a stream and an hour.
+pub static LEDGER: Table = Table {
+    name: "ledger",
+    event_time: 0,
+    columns: &[
+        Column { name: "event_time", kind: Kind::Time, maker: Maker::Agent },
+        Column { name: "ledger_boot_id", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "ledger_stream", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "ledger_entry", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "ledger_cause", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "ledger_count", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "ledger_first_sequence", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "ledger_last_sequence", kind: Kind::U64, maker: Maker::Agent },
+        Column { name: "agent_id", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "host_name", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "boot_id", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "stream", kind: Kind::Name, maker: Maker::Collector },
+        Column { name: "sequence", kind: Kind::U64, maker: Maker::Collector },
+        Column { name: "agent_time", kind: Kind::Time, maker: Maker::Collector },
+        Column { name: "collector_time", kind: Kind::Time, maker: Maker::Collector },
+    ],
+};
+
+/// A row of [`LEDGER`]: the columns that the agent makes.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerRow<'a> {
+    /// End of the interval; of a gap, when the rows were lost.
+    pub event_time: i64,
+    /// The numbering that is spoken of; the row's own boot_id may be a later one.
+    pub ledger_boot_id: &'a str,
+    /// The stream that is spoken of; of packets, the interface or capture file.
+    pub ledger_stream: &'a str,
+    /// packets_seen, kernel_dropped, undecoded; rows_cut, rows_spooled, rows_lost, rows_sent, rows_resent, rows_acknowledged; gap: rows that had numbers and will never come.
+    pub ledger_entry: &'a str,
+    /// Why: quota, age, disk, corrupt, refused; of undecoded, what.
+    pub ledger_cause: &'a str,
+    /// Packets or rows in this interval.
+    pub ledger_count: u64,
+    /// Of a gap: the number of its first row.
+    pub ledger_first_sequence: u64,
+    /// Of a gap: the number of its last row.
+    pub ledger_last_sequence: u64,
+}
+
+impl LedgerRow<'_> {
+    /// Appends the row to a builder of [`LEDGER`].
+    pub fn push(&self, builder: &mut TableBuilder) {
+        builder.time(0, self.event_time);
+        builder.name(1, self.ledger_boot_id);
+        builder.name(2, self.ledger_stream);
+        builder.name(3, self.ledger_entry);
+        builder.name(4, self.ledger_cause);
+        builder.u64(5, self.ledger_count);
+        builder.u64(6, self.ledger_first_sequence);
+        builder.u64(7, self.ledger_last_sequence);
         builder.end_row();
     }
 }

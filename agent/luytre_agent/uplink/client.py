@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     _Call = grpc.aio.StreamStreamCall[pb.AgentMessage, pb.CollectorMessage]
 
 _log = logging.getLogger("luytre.uplink")
+
+#: Messages besides batches that may wait for the line; the oldest gives way.
+_MAX_SAYINGS = 64
 
 
 class Batch(Protocol):
@@ -102,7 +106,9 @@ class Uplink:
         hello: Callable[[], pb.Hello],
         random: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
+        told: Callable[[pb.Policy], None] | None = None,
     ) -> None:
+        """`told` is called with every policy that the collector sends, in the uplink's thread; it must not block."""
         self.config = config
         self.counters = Counters("uplink")
         self._tls = tls_config
@@ -113,6 +119,8 @@ class Uplink:
         self._backoff = Backoff(random, cap_s=config.reconnect_seconds)
         self._quiet = RateLimited(clock, 60.0)
         self._session = Session(clock())
+        self._told = told
+        self._sayings: deque[pb.AgentMessage] = deque(maxlen=_MAX_SAYINGS)
         self._highest: dict[Key, int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._work: asyncio.Task[None] | None = None
@@ -136,6 +144,21 @@ class Uplink:
             return
         self._loop.call_soon_threadsafe(self._work.cancel)
         self._thread.join(timeout=10)
+
+    def say(self, message: pb.AgentMessage) -> bool:
+        """Send a message that is not a batch, before the batches that wait; from any thread. False, and it is not
+        sent, if there is no connection now."""
+        session, loop = self._session, self._loop
+        if loop is None or session.closed or not session.welcomed:
+            return False
+        self._sayings.append(message)
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(self._wake)
+        return True
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._room.set()
 
     def samples(self) -> list[Sample]:
         """The counters, and whether there is a connection."""
@@ -215,18 +238,28 @@ class Uplink:
     async def _talk(self, call: _Call, session: Session) -> None:
         """Hello, then the waiting batches as the credit allows, until the stream breaks: why, `_hear` knows."""
         with suppress(grpc.RpcError, asyncio.InvalidStateError):
+            self._sayings.clear()  # of an earlier connection
             await call.write(pb.AgentMessage(hello=self._hello()))
             position = None
             while True:
                 self._news.clear()
+                await self._say_all(call)
                 for waiting in self._outbox.pending(position):
                     while not session.room:
                         self._room.clear()
                         await self._room.wait()
+                        await self._say_all(call)
+                    await self._say_all(call)
                     self._count(session, waiting.record)
                     position = waiting.position
                     await call.write(pb.AgentMessage(batch=pb.Batch.FromString(waiting.record.batch)))
                 await self._news.wait()
+
+    async def _say_all(self, call: _Call) -> None:
+        while self._sayings:
+            message = self._sayings.popleft()
+            await call.write(message)
+            self.counters.add("messages_said", label=message.WhichOneof("kind") or "")
 
     def _count(self, session: Session, record: Batch) -> None:
         session.sent(Flight(record.key, record.first, record.last), self._clock())
@@ -247,6 +280,10 @@ class Uplink:
             self._acknowledge(session, message.ack, now)
         elif kind == "refusal":
             self._refuse(session, message.refusal, now)
+        elif kind == "policy":
+            self.counters.add("policies_received")
+            if self._told:
+                self._told(message.policy)
         else:
             self.counters.add("messages_unknown")
         self._room.set()

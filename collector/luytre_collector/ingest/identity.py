@@ -8,7 +8,10 @@ import re
 from collections.abc import Iterable, Mapping
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from luytre_collector.ingest.control import Peer
 
 _AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -21,8 +24,9 @@ class BadIdentityError(Exception):
     """The peer's certificate is of our authority, but not one that an agent may use."""
 
 
-def agent_id(auth_context: Mapping[str, Iterable[bytes]]) -> str:
-    """The agent's name from gRPC's authentication context: the one common name of a certificate for clients."""
+def peer(auth_context: Mapping[str, Iterable[bytes]], address: str) -> Peer:
+    """The agent at `address` from gRPC's authentication context. Its name is the one common name of a certificate for
+    clients. NoIdentityError, BadIdentityError if it has none."""
     pem = next(iter(auth_context.get("x509_pem_cert", ())), None)
     if pem is None:
         raise NoIdentityError("no client certificate")
@@ -39,4 +43,10 @@ def agent_id(auth_context: Mapping[str, Iterable[bytes]]) -> str:
     name = str(names[0].value) if len(names) == 1 else ""
     if not _AGENT_ID.fullmatch(name):
         raise BadIdentityError(f"the certificate's common name {name[:64]!r} is not an agent's name")
-    return name
+    return Peer(
+        agent_id=name,
+        serial=certificate.serial_number,
+        fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+        expires_us=int(certificate.not_valid_after_utc.timestamp()) * 1_000_000,
+        address=address,
+    )

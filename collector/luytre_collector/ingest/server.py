@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -25,10 +25,13 @@ from luytre_common.wire.v1 import service
 from luytre_collector.ingest import identity
 from luytre_collector.ingest.admit import Refused, Sender
 from luytre_collector.ingest.budget import Budget
+from luytre_collector.ingest.control import Control, EndedError, Peer
 from luytre_collector.ingest.quarantine import Quarantine
-from luytre_collector.ingest.session import EndedError, Session, Submit
+from luytre_collector.ingest.session import Session, Submit
 
 PROTOCOL = 1
+#: How messages of a stream after Welcome are counted.
+_SENT = {"ack": "acks_sent", "refusal": "refusals_sent", "policy": "policies_sent"}
 #: Lines of one kind about one agent, or about those who are turned away, come at most this often.
 _QUIET_S = 10.0
 _log = logging.getLogger("luytre.ingest")
@@ -60,7 +63,9 @@ class IngestServer:
         quarantine: Quarantine,
         counters: Counters,
         clock: Callable[[], float],
+        controls: Sequence[Control] = (),
     ) -> None:
+        self._controls = controls
         self._config = config
         self._identity = identity
         self._collector_id = collector_id
@@ -124,14 +129,17 @@ class IngestServer:
         context: grpc.aio.ServicerContext[pb.AgentMessage, pb.CollectorMessage],
     ) -> AsyncIterator[pb.CollectorMessage]:
         try:
-            agent_id = self._identify(context)
+            peer = self._identify(context)
+            agent_id = peer.agent_id
             hello = await self._hello(requests)
             self._make_sure_of_room(agent_id)
+            for control in self._controls:
+                await control.enter(peer, hello)
             if hello.probe:
                 self._counters.add("probes")
                 yield pb.CollectorMessage(welcome=self._welcome(agent_id, hello))
                 return
-            session = self._enter(Sender(agent_id, _clean(hello.host_name)))
+            session = self._enter(peer, hello)
         except EndedError as error:
             self._say(logging.WARNING, f"turned away {error.status.name}", f"{context.peer()}: {error.message}")
             await self._abort(context, error)
@@ -142,8 +150,10 @@ class IngestServer:
         )
         try:
             yield pb.CollectorMessage(welcome=self._welcome(agent_id, hello))
+            for control in self._controls:
+                control.entered(session)
             async for message in session.answers(requests):
-                self._counters.add("refusals_sent" if message.WhichOneof("kind") == "refusal" else "acks_sent")
+                self._counters.add(_SENT[message.WhichOneof("kind") or ""])
                 yield message
         except EndedError as error:
             self._say(logging.INFO, f"ended {agent_id}", f"{agent_id}: stream ended: {error.message}")
@@ -151,9 +161,9 @@ class IngestServer:
         finally:
             self._leave(session)
 
-    def _identify(self, context: grpc.aio.ServicerContext[Any, Any]) -> str:
+    def _identify(self, context: grpc.aio.ServicerContext[Any, Any]) -> Peer:
         try:
-            return identity.agent_id(context.auth_context())
+            return identity.peer(context.auth_context(), context.peer())
         except identity.NoIdentityError as error:
             self._counters.add("turned_away", label="no_certificate")
             raise EndedError(grpc.StatusCode.UNAUTHENTICATED, str(error)) from None
@@ -182,13 +192,23 @@ class IngestServer:
             self._counters.add("turned_away", label="too_many")
             raise EndedError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{len(self._sessions)} agents are connected already")
 
-    def _enter(self, sender: Sender) -> Session:
+    def _enter(self, peer: Peer, hello: pb.Hello) -> Session:
+        sender = Sender(peer.agent_id, _clean(hello.host_name))
         older = self._sessions.get(sender.agent_id)
         if older is not None:
             self._counters.add("superseded")
             older.end(grpc.StatusCode.UNAVAILABLE, "superseded by a newer stream of this agent")
         session = Session(
-            sender, self._submit, self._set_aside, self._budget, self._config.credit, self._counters, self._now_us
+            peer,
+            hello,
+            sender,
+            self._submit,
+            self._set_aside,
+            self._hear,
+            self._budget,
+            self._config.credit,
+            self._counters,
+            self._now_us,
         )
         self._sessions[sender.agent_id] = session
         self._streams.add(session)
@@ -197,7 +217,14 @@ class IngestServer:
         self._counters.set("agents_connected", len(self._sessions))
         return session
 
+    def _hear(self, session: Session, message: pb.AgentMessage) -> None:
+        self._counters.add("messages_heard", label=message.WhichOneof("kind") or "")
+        for control in self._controls:
+            control.heard(session, message)
+
     def _leave(self, session: Session) -> None:
+        for control in self._controls:
+            control.left(session)
         if self._sessions.get(session.sender.agent_id) is session:
             del self._sessions[session.sender.agent_id]
         self._streams.discard(session)

@@ -13,6 +13,7 @@ from luytre_common.wire.v1 import ingest_pb2 as pb
 
 from luytre_collector.ingest.admit import Admitted, Refused, Sender, admit
 from luytre_collector.ingest.budget import Budget
+from luytre_collector.ingest.control import EndedError, Peer
 
 #: What became of an admitted batch: None for stored, why it is refused, or why it is not stored for now.
 Outcome = Refused | str | None
@@ -23,16 +24,10 @@ Submit = Callable[[Admitted, Callable[[Outcome], None]], None]
 #: Keeps a batch whose envelope was refused.
 SetAside = Callable[[pb.Batch, Sender, Refused], Awaitable[None]]
 
+#: Takes what an agent says besides batches.
+Heard = Callable[["Session", pb.AgentMessage], None]
+
 _CRC_IN_THREAD_BYTES = 1 << 20
-
-
-class EndedError(Exception):
-    """The stream ends with this status and message."""
-
-    def __init__(self, status: grpc.StatusCode, message: str) -> None:
-        self.status = status
-        self.message = message
-        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +43,34 @@ class Session:
 
     def __init__(
         self,
+        peer: Peer,
+        hello: pb.Hello,
         sender: Sender,
         submit: Submit,
         set_aside: SetAside,
+        heard: Heard,
         budget: Budget,
         credit: int,
         counters: Counters,
         now_us: Callable[[], int],
     ) -> None:
+        self.peer = peer
+        self.hello = hello
         self.sender = sender
+        self.heard_us = now_us()
         self._submit = submit
         self._set_aside = set_aside
+        self._heard = heard
         self._budget = budget
         self._credit = credit
         self._counters = counters
         self._now_us = now_us
-        self._order: asyncio.Queue[_Answer | None] = asyncio.Queue()
+        self._order: asyncio.Queue[_Answer | pb.CollectorMessage | None] = asyncio.Queue()
+        self._awaited: asyncio.Future[Outcome] | None = None
         self._under_way = asyncio.Semaphore(credit)
         self._reader: asyncio.Task[None] | None = None
         self._end: EndedError | None = None
+        self._cut: EndedError | None = None
         self._giving: set[asyncio.Task[None]] = set()
 
     def end(self, status: grpc.StatusCode, message: str) -> None:
@@ -75,6 +79,18 @@ class Session:
         if self._reader:
             self._reader.cancel()
 
+    def cut(self, status: grpc.StatusCode, message: str) -> None:
+        """The stream ends now with this status. What was read and not answered is stored all the same, if it can be,
+        and comes again."""
+        self._cut = self._cut or EndedError(status, message)
+        if self._awaited and not self._awaited.done():
+            self._awaited.set_exception(self._cut)
+        self._order.put_nowait(None)
+
+    def tell(self, message: pb.CollectorMessage) -> None:
+        """Send a message, after the answers that are due before it."""
+        self._order.put_nowait(message)
+
     async def answers(self, requests: AsyncIterator[pb.AgentMessage]) -> AsyncIterator[pb.CollectorMessage]:
         """Every answer, as it becomes known. Raises EndedError at the end if the stream must not end well."""
         self._reader = asyncio.create_task(self._read(requests), name=f"read {self.sender.agent_id}")
@@ -82,26 +98,33 @@ class Session:
         if self._end:
             self._reader.cancel()
         try:
-            while (answer := await self._order.get()) is not None:
+            while not self._cut and (answer := await self._order.get()) is not None:
+                if isinstance(answer, pb.CollectorMessage):
+                    yield answer
+                    continue
+                self._awaited = answer.outcome
                 outcome = await answer.outcome
                 self._under_way.release()
                 yield self._message(answer.batch, outcome)
         finally:
             self._reader.cancel()
-        if self._end:
-            raise self._end
+        if ended := self._cut or self._end:
+            raise ended
 
     async def _read(self, requests: AsyncIterator[pb.AgentMessage]) -> None:
         try:
             async for message in requests:
+                self.heard_us = self._now_us()
                 kind = message.WhichOneof("kind")
                 if kind == "batch":
                     await self._under_way.acquire()
                     await self._accept(message.batch)
                 elif kind == "hello":
                     raise EndedError(grpc.StatusCode.INVALID_ARGUMENT, "a second Hello on one stream")
-                else:
+                elif kind is None:
                     self._counters.add("unknown_message")
+                else:
+                    self._heard(self, message)
         except EndedError as error:
             self._end = self._end or error
 

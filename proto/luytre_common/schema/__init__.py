@@ -11,6 +11,7 @@ from luytre_common.schema.alerts import ALERTS
 from luytre_common.schema.files import FILES
 from luytre_common.schema.health import AGENT_HEALTH, COLLECTOR_HEALTH
 from luytre_common.schema.host import PROCESSES
+from luytre_common.schema.ledger import LEDGER
 from luytre_common.schema.logins import LOGINS
 from luytre_common.schema.model import COMMON, Column, Kind, Maker, Table
 from luytre_common.schema.network import DNS, FLOWS, TLS
@@ -31,6 +32,7 @@ TABLES: dict[str, Table] = {
         FILES,
         NETWORK_CHANGES,
         INVENTORY,
+        LEDGER,
         AGENT_HEALTH,
         COLLECTOR_HEALTH,
         ALERTS,

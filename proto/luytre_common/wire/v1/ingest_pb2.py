@@ -24,31 +24,51 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"luytre_common/wire/v1/ingest.proto\x12\x0eluytre.wire.v1\"f\n\x0c\x41gentMessage\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x15.luytre.wire.v1.HelloH\x00\x12&\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x15.luytre.wire.v1.BatchH\x00\x42\x06\n\x04kind\"\x96\x01\n\x10\x43ollectorMessage\x12*\n\x07welcome\x18\x01 \x01(\x0b\x32\x17.luytre.wire.v1.WelcomeH\x00\x12\"\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x13.luytre.wire.v1.AckH\x00\x12*\n\x07refusal\x18\x03 \x01(\x0b\x32\x17.luytre.wire.v1.RefusalH\x00\x42\x06\n\x04kind\"\xa4\x01\n\x05Hello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x11\n\thost_name\x18\x03 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x04 \x01(\t\x12\x18\n\x10operating_system\x18\x05 \x01(\t\x12\x0e\n\x06kernel\x18\x06 \x01(\t\x12\x15\n\ragent_time_us\x18\x07 \x01(\x12\x12\r\n\x05probe\x18\x08 \x01(\x08\"n\n\x07Welcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x14\n\x0c\x63ollector_id\x18\x02 \x01(\t\x12\x19\n\x11\x63ollector_time_us\x18\x03 \x01(\x12\x12\x0e\n\x06\x63redit\x18\x04 \x01(\r\x12\x10\n\x08\x61gent_id\x18\x05 \x01(\t\"\x8f\x02\n\x05\x42\x61tch\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x04\x12\x11\n\trow_count\x18\x05 \x01(\r\x12\x15\n\ragent_time_us\x18\x06 \x01(\x12\x12\x16\n\x0e\x66irst_event_us\x18\x07 \x01(\x12\x12\x15\n\rlast_event_us\x18\x08 \x01(\x12\x12\x30\n\x0b\x63ompression\x18\t \x01(\x0e\x32\x1b.luytre.wire.v1.Compression\x12\x11\n\tbody_size\x18\n \x01(\r\x12\x12\n\nbody_crc32\x18\x0b \x01(\x07\x12\x0c\n\x04\x62ody\x18\x0c \x01(\x0c\"P\n\x03\x41\x63k\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x18\n\x10through_sequence\x18\x03 \x01(\x04\x12\x0e\n\x06\x63redit\x18\x04 \x01(\r\"~\n\x07Refusal\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12)\n\x04\x63ode\x18\x04 \x01(\x0e\x32\x1b.luytre.wire.v1.RefusalCode\x12\x0f\n\x07message\x18\x05 \x01(\t*V\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x02*\xa4\x01\n\x0bRefusalCode\x12\x1c\n\x18REFUSAL_CODE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aREFUSAL_CODE_UNKNOWN_TABLE\x10\x01\x12\x1d\n\x19REFUSAL_CODE_BAD_ENVELOPE\x10\x02\x12\x1d\n\x19REFUSAL_CODE_BAD_CHECKSUM\x10\x03\x12\x19\n\x15REFUSAL_CODE_BAD_BODY\x10\x04\x32W\n\x06Ingest\x12M\n\x07\x44\x65liver\x12\x1c.luytre.wire.v1.AgentMessage\x1a .luytre.wire.v1.CollectorMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"luytre_common/wire/v1/ingest.proto\x12\x0eluytre.wire.v1\"\xf9\x01\n\x0c\x41gentMessage\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x15.luytre.wire.v1.HelloH\x00\x12&\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x15.luytre.wire.v1.BatchH\x00\x12.\n\theartbeat\x18\x03 \x01(\x0b\x32\x19.luytre.wire.v1.HeartbeatH\x00\x12\x35\n\rpolicy_report\x18\x04 \x01(\x0b\x32\x1c.luytre.wire.v1.PolicyReportH\x00\x12*\n\x07goodbye\x18\x05 \x01(\x0b\x32\x17.luytre.wire.v1.GoodbyeH\x00\x42\x06\n\x04kind\"\xc0\x01\n\x10\x43ollectorMessage\x12*\n\x07welcome\x18\x01 \x01(\x0b\x32\x17.luytre.wire.v1.WelcomeH\x00\x12\"\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x13.luytre.wire.v1.AckH\x00\x12*\n\x07refusal\x18\x03 \x01(\x0b\x32\x17.luytre.wire.v1.RefusalH\x00\x12(\n\x06policy\x18\x04 \x01(\x0b\x32\x16.luytre.wire.v1.PolicyH\x00\x42\x06\n\x04kind\"\xe8\x01\n\x05Hello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x11\n\thost_name\x18\x03 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x04 \x01(\t\x12\x18\n\x10operating_system\x18\x05 \x01(\t\x12\x0e\n\x06kernel\x18\x06 \x01(\t\x12\x15\n\ragent_time_us\x18\x07 \x01(\x12\x12\r\n\x05probe\x18\x08 \x01(\x08\x12\x12\n\nmachine_id\x18\t \x01(\t\x12\x16\n\x0ekernel_boot_id\x18\n \x01(\t\x12\x16\n\x0epolicy_version\x18\x0b \x01(\x04\"n\n\x07Welcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x14\n\x0c\x63ollector_id\x18\x02 \x01(\t\x12\x19\n\x11\x63ollector_time_us\x18\x03 \x01(\x12\x12\x0e\n\x06\x63redit\x18\x04 \x01(\r\x12\x10\n\x08\x61gent_id\x18\x05 \x01(\t\"\x9e\x02\n\x05\x42\x61tch\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x04\x12\x11\n\trow_count\x18\x05 \x01(\r\x12\x15\n\ragent_time_us\x18\x06 \x01(\x12\x12\x16\n\x0e\x66irst_event_us\x18\x07 \x01(\x12\x12\x15\n\rlast_event_us\x18\x08 \x01(\x12\x12\x30\n\x0b\x63ompression\x18\t \x01(\x0e\x32\x1b.luytre.wire.v1.Compression\x12\x11\n\tbody_size\x18\n \x01(\r\x12\x12\n\nbody_crc32\x18\x0b \x01(\x07\x12\x0c\n\x04\x62ody\x18\x0c \x01(\x0c\x12\r\n\x05\x63hain\x18\r \x01(\x0c\"\xcc\x01\n\tHeartbeat\x12\x15\n\ragent_time_us\x18\x01 \x01(\x12\x12\x17\n\x0f\x62\x61tches_waiting\x18\x02 \x01(\x04\x12\x15\n\rbytes_waiting\x18\x03 \x01(\x04\x12\x19\n\x11oldest_waiting_us\x18\x04 \x01(\x12\x12\x13\n\x0b\x64\x65gradation\x18\x05 \x01(\r\x12\x1a\n\x12\x64\x65gradation_reason\x18\x06 \x01(\t\x12,\n\x07sources\x18\x07 \x03(\x0b\x32\x1b.luytre.wire.v1.SourceState\">\n\x0bSourceState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"0\n\x07Goodbye\x12\x15\n\ragent_time_us\x18\x01 \x01(\x12\x12\x0e\n\x06reason\x18\x02 \x01(\t\">\n\x06Policy\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\\\n\x0cPolicyReport\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.luytre.wire.v1.PolicyState\x12\x0f\n\x07message\x18\x03 \x01(\t\"I\n\x0c\x45nrolRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x17\n\x0fsigning_request\x18\x02 \x01(\x0c\x12\x11\n\thost_name\x18\x03 \x01(\t\"\'\n\x0cRenewRequest\x12\x17\n\x0fsigning_request\x18\x01 \x01(\x0c\"I\n\x0b\x43\x65rtificate\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x11\n\tauthority\x18\x02 \x01(\x0c\x12\x12\n\npolicy_key\x18\x03 \x01(\x0c\"P\n\x03\x41\x63k\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x18\n\x10through_sequence\x18\x03 \x01(\x04\x12\x0e\n\x06\x63redit\x18\x04 \x01(\r\"~\n\x07Refusal\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12)\n\x04\x63ode\x18\x04 \x01(\x0e\x32\x1b.luytre.wire.v1.RefusalCode\x12\x0f\n\x07message\x18\x05 \x01(\t*V\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x02*\x96\x01\n\x0bPolicyState\x12\x1c\n\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14POLICY_STATE_APPLIED\x10\x01\x12\x18\n\x14POLICY_STATE_REFUSED\x10\x02\x12\x1c\n\x18POLICY_STATE_ROLLED_BACK\x10\x03\x12\x17\n\x13POLICY_STATE_TRYING\x10\x04*\xa4\x01\n\x0bRefusalCode\x12\x1c\n\x18REFUSAL_CODE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aREFUSAL_CODE_UNKNOWN_TABLE\x10\x01\x12\x1d\n\x19REFUSAL_CODE_BAD_ENVELOPE\x10\x02\x12\x1d\n\x19REFUSAL_CODE_BAD_CHECKSUM\x10\x03\x12\x19\n\x15REFUSAL_CODE_BAD_BODY\x10\x04\x32\x9b\x01\n\x06Ingest\x12M\n\x07\x44\x65liver\x12\x1c.luytre.wire.v1.AgentMessage\x1a .luytre.wire.v1.CollectorMessage(\x01\x30\x01\x12\x42\n\x05Renew\x12\x1c.luytre.wire.v1.RenewRequest\x1a\x1b.luytre.wire.v1.Certificate2O\n\tEnrolment\x12\x42\n\x05\x45nrol\x12\x1c.luytre.wire.v1.EnrolRequest\x1a\x1b.luytre.wire.v1.Certificateb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'luytre_common.wire.v1.ingest_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMPRESSION']._serialized_start=1074
-  _globals['_COMPRESSION']._serialized_end=1160
-  _globals['_REFUSALCODE']._serialized_start=1163
-  _globals['_REFUSALCODE']._serialized_end=1327
-  _globals['_AGENTMESSAGE']._serialized_start=54
-  _globals['_AGENTMESSAGE']._serialized_end=156
-  _globals['_COLLECTORMESSAGE']._serialized_start=159
-  _globals['_COLLECTORMESSAGE']._serialized_end=309
-  _globals['_HELLO']._serialized_start=312
-  _globals['_HELLO']._serialized_end=476
-  _globals['_WELCOME']._serialized_start=478
-  _globals['_WELCOME']._serialized_end=588
-  _globals['_BATCH']._serialized_start=591
-  _globals['_BATCH']._serialized_end=862
-  _globals['_ACK']._serialized_start=864
-  _globals['_ACK']._serialized_end=944
-  _globals['_REFUSAL']._serialized_start=946
-  _globals['_REFUSAL']._serialized_end=1072
-  _globals['_INGEST']._serialized_start=1329
-  _globals['_INGEST']._serialized_end=1416
+  _globals['_COMPRESSION']._serialized_start=2017
+  _globals['_COMPRESSION']._serialized_end=2103
+  _globals['_POLICYSTATE']._serialized_start=2106
+  _globals['_POLICYSTATE']._serialized_end=2256
+  _globals['_REFUSALCODE']._serialized_start=2259
+  _globals['_REFUSALCODE']._serialized_end=2423
+  _globals['_AGENTMESSAGE']._serialized_start=55
+  _globals['_AGENTMESSAGE']._serialized_end=304
+  _globals['_COLLECTORMESSAGE']._serialized_start=307
+  _globals['_COLLECTORMESSAGE']._serialized_end=499
+  _globals['_HELLO']._serialized_start=502
+  _globals['_HELLO']._serialized_end=734
+  _globals['_WELCOME']._serialized_start=736
+  _globals['_WELCOME']._serialized_end=846
+  _globals['_BATCH']._serialized_start=849
+  _globals['_BATCH']._serialized_end=1135
+  _globals['_HEARTBEAT']._serialized_start=1138
+  _globals['_HEARTBEAT']._serialized_end=1342
+  _globals['_SOURCESTATE']._serialized_start=1344
+  _globals['_SOURCESTATE']._serialized_end=1406
+  _globals['_GOODBYE']._serialized_start=1408
+  _globals['_GOODBYE']._serialized_end=1456
+  _globals['_POLICY']._serialized_start=1458
+  _globals['_POLICY']._serialized_end=1520
+  _globals['_POLICYREPORT']._serialized_start=1522
+  _globals['_POLICYREPORT']._serialized_end=1614
+  _globals['_ENROLREQUEST']._serialized_start=1616
+  _globals['_ENROLREQUEST']._serialized_end=1689
+  _globals['_RENEWREQUEST']._serialized_start=1691
+  _globals['_RENEWREQUEST']._serialized_end=1730
+  _globals['_CERTIFICATE']._serialized_start=1732
+  _globals['_CERTIFICATE']._serialized_end=1805
+  _globals['_ACK']._serialized_start=1807
+  _globals['_ACK']._serialized_end=1887
+  _globals['_REFUSAL']._serialized_start=1889
+  _globals['_REFUSAL']._serialized_end=2015
+  _globals['_INGEST']._serialized_start=2426
+  _globals['_INGEST']._serialized_end=2581
+  _globals['_ENROLMENT']._serialized_start=2583
+  _globals['_ENROLMENT']._serialized_end=2662
 # @@protoc_insertion_point(module_scope)

@@ -49,9 +49,12 @@ def make_uplink(spool: Spool) -> Iterator[Callable[..., Uplink]]:
     """Uplinks that wait next to nothing before they try again; stopped at the end."""
     made: list[Uplink] = []
 
-    def make(identity: tls.Config, port: int, **settings: Any) -> Uplink:
+    def make(
+        identity: tls.Config, port: int, told: Callable[[pb.Policy], None] | None = None, **settings: Any
+    ) -> Uplink:
         config = Config(**{"collector": f"127.0.0.1:{port}", "reconnect_seconds": 0.1} | settings)
-        uplink = Uplink(config, identity, tls.read(identity, "agent"), spool, lambda: pb.Hello(protocol=1), lambda: 0.1)
+        known = tls.read(identity, "agent")
+        uplink = Uplink(config, identity, known, spool, lambda: pb.Hello(protocol=1), lambda: 0.1, told=told)
         made.append(uplink)
         uplink.start()
         return uplink

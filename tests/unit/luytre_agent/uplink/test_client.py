@@ -262,3 +262,44 @@ def test_stop_keeps_what_was_not_answered(
     assert not uplink.drain(0)
     uplink.stop()
     assert spool.unsettled() == 2
+
+
+def test_what_is_said_besides_batches_goes_before_those_that_wait(
+    spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make
+) -> None:
+    held: list[pb.Batch] = []
+
+    def hold(_: Any, batch: pb.Batch) -> Iterator[pb.CollectorMessage]:
+        held.append(batch)
+        return iter(())
+
+    collector.credit, collector.answer = 1, hold
+    fill(spool, sealed, 3)
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    until(lambda: len(held) == 1)  # the others wait for credit
+    assert uplink.say(pb.AgentMessage(heartbeat=pb.Heartbeat(batches_waiting=3)))
+    until(lambda: len(collector.said) == 1)
+    assert collector.said[0].heartbeat.batches_waiting == 3
+    assert uplink.counters.get("messages_said", "heartbeat") == 1
+    assert len(held) == 1
+
+
+def test_nothing_is_said_without_a_connection(authority: Any, make_uplink: Make) -> None:
+    uplink = make_uplink(authority.issue("web-01"), 1)
+    assert not uplink.say(pb.AgentMessage(goodbye=pb.Goodbye(reason="stopping")))
+
+
+def test_a_policy_is_handed_on(spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make) -> None:
+    def answer(_: Any, batch: pb.Batch) -> Iterator[pb.CollectorMessage]:
+        yield pb.CollectorMessage(policy=pb.Policy(version=4, document=b"[sources]\n"))
+        yield ack(batch)
+
+    collector.answer = answer
+    fill(spool, sealed, 1)
+    collector.start(authority.issue("collector"))
+    told: list[pb.Policy] = []
+    uplink = make_uplink(authority.issue("web-01"), collector.port, told=told.append)
+    assert uplink.drain(30)
+    assert [one.version for one in told] == [4]
+    assert uplink.counters.get("policies_received") == 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from luytre_collector import pki
-from luytre_collector.ingest.identity import BadIdentityError, NoIdentityError, agent_id
+from luytre_collector.ingest.identity import BadIdentityError, NoIdentityError, peer
 
 from tests.support.collector import issue_client
 
@@ -23,30 +23,30 @@ def context(path: Path) -> dict[str, list[bytes]]:
 
 
 def test_the_name_is_the_certificates(folder: Path) -> None:
-    assert agent_id(context(folder / "web-01.pem")) == "web-01"
+    assert peer(context(folder / "web-01.pem"), "ipv4:192.0.2.7:1").agent_id == "web-01"
 
 
 def test_no_certificate() -> None:
     with pytest.raises(NoIdentityError):
-        agent_id({})
+        peer({}, "")
 
 
 def test_a_collectors_certificate_is_no_agents(folder: Path) -> None:
     with pytest.raises(BadIdentityError, match="not for clients"):
-        agent_id(context(folder / "collector.pem"))
+        peer(context(folder / "collector.pem"), "")
 
 
 def test_an_authority_is_no_agent(folder: Path) -> None:
     with pytest.raises(BadIdentityError, match="extended key usage"):
-        agent_id(context(folder / "authority.pem"))
+        peer(context(folder / "authority.pem"), "")
 
 
 def test_not_a_certificate() -> None:
     with pytest.raises(BadIdentityError, match="cannot be read"):
-        agent_id({"x509_pem_cert": [b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]})
+        peer({"x509_pem_cert": [b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]}, "")
 
 
 def test_a_name_that_is_none(folder: Path) -> None:
     pem = issue_client(folder, "web 01/../x").certificate
     with pytest.raises(BadIdentityError, match="common name"):
-        agent_id({"x509_pem_cert": [pem]})
+        peer({"x509_pem_cert": [pem]}, "")

@@ -9,11 +9,14 @@ import grpc
 import pytest
 from luytre_collector.ingest.admit import Admitted, Refused, Sender
 from luytre_collector.ingest.budget import Budget
-from luytre_collector.ingest.session import EndedError, Outcome, Session
+from luytre_collector.ingest.control import EndedError, Peer
+from luytre_collector.ingest.session import Outcome, Session
 from luytre_common.telemetry import Counters
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
 from tests.support.batches import NOW_US, SENDER, message
+
+PEER = Peer(SENDER.agent_id, 7, "ab" * 32, 0, "ipv4:127.0.0.1:1")
 
 
 class Bench:
@@ -25,8 +28,18 @@ class Bench:
         self.counters = Counters("ingest")
         self.budget = Budget(budget)
         self.end = asyncio.Event()
+        self.heard: list[pb.AgentMessage] = []
         self.session = Session(
-            SENDER, self._submit, self._set_aside, self.budget, credit, self.counters, lambda: NOW_US
+            PEER,
+            pb.Hello(),
+            SENDER,
+            self._submit,
+            self._set_aside,
+            lambda _, message: self.heard.append(message),
+            self.budget,
+            credit,
+            self.counters,
+            lambda: NOW_US,
         )
 
     def _submit(self, batch: Admitted, done: Callable[[Outcome], None]) -> None:
@@ -170,3 +183,50 @@ async def test_a_postponed_batch_ends_the_stream_unavailable() -> None:
     with pytest.raises(EndedError, match="stopping") as fault:
         await first
     assert fault.value.status is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_cutting_ends_it_at_once_whatever_waits() -> None:
+    bench = Bench()
+    answers = bench.answers(batch(0), batch(5))
+    first = asyncio.ensure_future(anext(answers))
+    await settle()
+    bench.session.cut(grpc.StatusCode.PERMISSION_DENIED, "revoked")
+    with pytest.raises(EndedError, match="revoked") as fault:
+        await first
+    assert fault.value.status is grpc.StatusCode.PERMISSION_DENIED
+    for _, done in bench.submitted:  # stored all the same: the agent hears so when it asks again
+        done(None)
+    await settle()
+    assert bench.budget.used == 0
+
+
+async def test_cutting_wakes_a_stream_on_which_nothing_waits() -> None:
+    bench = Bench()
+    first = asyncio.ensure_future(anext(bench.answers()))
+    await settle()
+    bench.session.cut(grpc.StatusCode.PERMISSION_DENIED, "revoked")
+    with pytest.raises(EndedError, match="revoked"):
+        await first
+
+
+async def test_what_is_told_goes_out_after_the_answers_due_before_it() -> None:
+    bench = Bench()
+    answers = bench.answers(batch(0))
+    first = asyncio.ensure_future(anext(answers))
+    await settle()
+    bench.session.tell(pb.CollectorMessage(policy=pb.Policy(version=3)))
+    await settle()
+    assert not first.done()
+    bench.submitted[0][1](None)
+    assert (await first).ack.through_sequence == 4
+    assert (await anext(answers)).policy.version == 3
+
+
+async def test_what_is_said_besides_batches_is_handed_on() -> None:
+    bench = Bench()
+    beat = pb.AgentMessage(heartbeat=pb.Heartbeat(agent_time_us=NOW_US))
+    first = asyncio.ensure_future(anext(bench.answers(beat, batch(0))))
+    await settle()
+    bench.submitted[0][1](None)
+    await first
+    assert bench.heard == [beat]

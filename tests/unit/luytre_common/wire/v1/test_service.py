@@ -10,18 +10,20 @@ from luytre_common.wire.v1 import service
 def test_names_are_those_of_the_proto() -> None:
     described = pb.DESCRIPTOR.services_by_name["Ingest"]
     assert described.full_name == service.SERVICE
-    (method,) = described.methods
+    method = described.methods_by_name["Deliver"]
     assert f"/{described.full_name}/{method.name}" == service.DELIVER
     assert method.client_streaming
     assert method.server_streaming
 
 
 def test_no_message_of_the_collector_can_command_an_agent() -> None:
+    """What an agent is told: a welcome, answers about its own batches, and a signed document of settings."""
     kinds = pb.CollectorMessage.DESCRIPTOR.fields_by_name
-    assert set(kinds) == {"welcome", "ack", "refusal"}
-    for kind in kinds.values():
-        for field in kind.message_type.fields:
+    assert set(kinds) == {"welcome", "ack", "refusal", "policy"}
+    for name in ("welcome", "ack", "refusal"):
+        for field in kinds[name].message_type.fields:
             assert field.type != field.TYPE_BYTES
+    assert set(pb.Policy.DESCRIPTOR.fields_by_name) == {"version", "document", "signature"}
 
 
 async def test_a_stream_carries_messages_both_ways() -> None:
