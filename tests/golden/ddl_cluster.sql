@@ -92,6 +92,15 @@ SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_p
 CREATE TABLE IF NOT EXISTS luytre.`inventory` ON CLUSTER `luytre` AS luytre_shard.`inventory`
 ENGINE = Distributed(`luytre`, luytre_shard, `inventory`, cityHash64(agent_id));
 
+CREATE TABLE IF NOT EXISTS luytre_shard.`ledger` ON CLUSTER `luytre` (...)
+ENGINE = ReplicatedMergeTree('/clickhouse/luytre/{shard}/ledger', '{replica}')
+PARTITION BY toDate(collector_time)
+ORDER BY (agent_id, event_time)
+SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+CREATE TABLE IF NOT EXISTS luytre.`ledger` ON CLUSTER `luytre` AS luytre_shard.`ledger`
+ENGINE = Distributed(`luytre`, luytre_shard, `ledger`, cityHash64(agent_id));
+
 CREATE TABLE IF NOT EXISTS luytre_shard.`agent_health` ON CLUSTER `luytre` (...)
 ENGINE = ReplicatedMergeTree('/clickhouse/luytre/{shard}/agent_health', '{replica}')
 PARTITION BY toDate(collector_time)
