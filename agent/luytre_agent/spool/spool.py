@@ -14,7 +14,6 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from luytre_common.errors import UserError
 from luytre_common.telemetry import Counters, RateLimited, Sample
@@ -25,8 +24,10 @@ from luytre_agent.spool.index import SegmentIndex
 from luytre_agent.spool.ledger import Ledger
 from luytre_agent.spool.lock import Lock
 from luytre_agent.spool.model import Config, Encode, Position, Stored
-from luytre_agent.spool.recover import CORRUPT_SUFFIX, LEDGER, recover, segment_path, take_in
-from luytre_agent.spool.segment import HEADER_SIZE, PREFIX_SIZE, Record, Writer, length_of, unpack
+from luytre_agent.spool.reader import Reader
+from luytre_agent.spool.recover import LEDGER, recover, take_in
+from luytre_agent.spool.segment import Record
+from luytre_agent.spool.shelf import Shelf
 
 _log = logging.getLogger("luytre.spool")
 
@@ -51,12 +52,10 @@ class Spool:
         self._random = random
         self._quiet = RateLimited(clock)
         self._changed = threading.Condition(threading.RLock())
-        self._segments: list[SegmentIndex] = []
-        self._writer: Writer | None = None
-        self._bytes = 0
+        self._shelf = Shelf(config, self.counters, random)
+        self._reader = Reader(self._shelf, self._changed, self._repair)
         self._pending = 0
         self._tell: Callable[[], object] | None = None
-        self._next_number = 0
         self._ledger_time = float("-inf")
 
     def open(self) -> None:
@@ -71,13 +70,11 @@ class Spool:
             ) from None
         try:
             found = recover(directory, self.counters)
-            self._segments, self._next_number = found.segments, found.next_number
             self._ledger = self._continue_or_begin(found.ledger, found.sound)
-            for segment in self._segments:
+            for segment in found.segments:
                 self._settle_known(segment)
-            self._pending = sum(len(run.waiting()) for one in self._segments for run in one.runs.values())
-            self._drop_settled()
-            self._bytes = self._measure()
+            self._pending = sum(len(run.waiting()) for one in found.segments for run in one.runs.values())
+            self._shelf.take_over(found.segments, found.next_number)
             ledgers.write(directory / LEDGER, self._ledger)
         except OSError as error:
             self._lock.release()
@@ -113,7 +110,7 @@ class Spool:
             first = self._ledger.next.get(sealed.table, 0)
             record = Record(key, sealed.table, first, sealed.rows, self._encode(sealed, key, first, now))
             try:
-                self._store(record)
+                self._shelf.append(record, self._evict)
             except (OSError, ValueError) as error:
                 self._give_up(record, error)
                 return False
@@ -126,30 +123,6 @@ class Spool:
             if self._tell:
                 self._tell()
             return True
-
-    def _store(self, record: Record) -> None:
-        size = PREFIX_SIZE + len(record.batch) + 64
-        if HEADER_SIZE + size > self.config.max_bytes:
-            raise ValueError(f"batch of {size} bytes is larger than the quota")
-        limit = min(self.config.segment_bytes, self.config.max_bytes // 8)
-        if self._writer and self._segments[-1].end + size > limit and self._segments[-1].runs:
-            self._roll()
-        while self._bytes + size > self.config.max_bytes and self._evict():
-            pass
-        if self._writer is None:
-            path = segment_path(self.config.directory, self._next_number)
-            self._writer = Writer(path, self._random)
-            self._segments.append(SegmentIndex(self._next_number, path, self._writer.mark, HEADER_SIZE))
-            self._next_number += 1
-            self._bytes += HEADER_SIZE
-            if self.config.fsync != "never":
-                ledgers.sync_directory(self.config.directory)
-        before = self._writer.end
-        offset = self._writer.append(record, self.config.fsync == "batch")
-        self._segments[-1].add(
-            Record(record.key, record.table, record.first, record.rows, b"", offset, self._writer.end)
-        )
-        self._bytes += self._writer.end - before
 
     def _give_up(self, record: Record, error: OSError | ValueError) -> None:
         code = errno.errorcode.get(error.errno or 0, "EIO") if isinstance(error, OSError) else "too_large"
@@ -164,36 +137,15 @@ class Spool:
                 record.rows,
                 record.table,
             )
-        if self._writer:
-            self._roll()
-
-    def _roll(self) -> None:
-        """Close the segment that is written to; the next append makes a new one."""
-        if self._writer is None:
-            return
-        try:
-            if self.config.fsync == "segment":
-                self._writer.sync()
-        except OSError as error:
-            self.counters.add("sync_failures", label=errno.errorcode.get(error.errno or 0, "EIO"))
-        self._writer.close()
-        self._writer = None
-        self._drop_settled()
+        self._shelf.roll()
 
     def _evict(self) -> bool:
         """Make room: a file set aside, else the oldest segment. False if there is nothing left to drop."""
-        for aside in sorted(self.config.directory.glob(f"*{CORRUPT_SUFFIX}")):
-            aside.unlink()
-            self.counters.add("quarantined_dropped")
-            self._bytes = self._measure()
+        if self._shelf.remove_aside():
             return True
-        if not self._segments:
+        oldest = self._shelf.oldest()
+        if oldest is None:
             return False
-        oldest = self._segments[0]
-        if len(self._segments) == 1:
-            self._roll()
-            if not self._segments:
-                return True
         for run in oldest.runs.values():
             waiting = run.waiting()
             self._pending -= len(waiting)
@@ -205,31 +157,14 @@ class Spool:
                 self.config.directory,
                 self.config.max_bytes,
             )
-        self._remove(oldest)
+        self._shelf.remove(oldest)
         return True
-
-    def _with(self, key: Key) -> list[SegmentIndex]:
-        return [segment for segment in self._segments if key in segment.runs]
-
-    def _drop_settled(self) -> None:
-        written = self._segments[-1] if self._writer else None
-        for segment in [one for one in self._segments if one.settled and one is not written]:
-            self._remove(segment)
-
-    def _remove(self, segment: SegmentIndex) -> None:
-        self._segments.remove(segment)
-        segment.path.unlink(missing_ok=True)
-        self._bytes -= segment.end
-
-    def _measure(self) -> int:
-        aside = sum(path.stat().st_size for path in self.config.directory.glob(f"*{CORRUPT_SUFFIX}"))
-        return aside + sum(segment.end for segment in self._segments)
 
     def acknowledge(self, boot_id: str, stream: str, through: int) -> None:
         """Everything of this numbering up to `through` is stored; segments of which that is all are deleted."""
         key = Key(boot_id, stream)
         with self._changed:
-            for segment in self._with(key):
+            for segment in self._shelf.with_key(key):
                 self._ledger.through[key] = max(through, self._ledger.through.get(key, -1))
                 stored = segment.runs[key].settle(through)
                 self._pending -= len(stored)
@@ -241,7 +176,7 @@ class Spool:
         """The batch that begins at `first` will never be stored; it needs no sending any more."""
         key = Key(boot_id, stream)
         with self._changed:
-            for segment in self._with(key):
+            for segment in self._shelf.with_key(key):
                 rows = segment.runs[key].refuse(first)
                 if rows:
                     self._pending -= 1
@@ -251,14 +186,14 @@ class Spool:
             self._after_settling()
 
     def _after_settling(self) -> None:
-        self._drop_settled()
+        self._shelf.drop_settled()
         if self._clock() - self._ledger_time >= self.config.ledger_seconds:
             self._write_ledger()
         self._changed.notify_all()
 
     def _write_ledger(self) -> None:
         self._ledger_time = self._clock()
-        self._ledger.forget({key for segment in self._segments for key in segment.runs})
+        self._ledger.forget({key for segment in self._shelf.segments for key in segment.runs})
         try:
             ledgers.write(self.config.directory / LEDGER, self._ledger)
         except OSError as error:
@@ -266,52 +201,14 @@ class Spool:
 
     def pending(self, after: Position | None = None) -> Iterator[Stored]:
         """The batches behind `after` that are not settled, oldest first, up to the newest now."""
-        position = after or Position()
-        while True:
-            with self._changed:
-                segment = next((one for one in self._segments if Position(one.number, one.end) > position), None)
-                if segment is None:
-                    return
-                end = segment.end
-            if segment.number > position.segment or position.offset < HEADER_SIZE:
-                position = Position(segment.number, HEADER_SIZE)
-            for record in self._read(segment, position.offset, end):
-                position = Position(segment.number, record.end)
-                if not self._is_settled(segment, record):
-                    yield Stored(record, position)
-            with self._changed:
-                if segment in self._segments:
-                    position = Position(segment.number, end)
-
-    def _is_settled(self, segment: SegmentIndex, record: Record) -> bool:
-        with self._changed:
-            run = segment.runs.get(record.key)
-            return run is None or run.is_settled(record.first)
-
-    def _read(self, segment: SegmentIndex, offset: int, end: int) -> Iterator[Record]:
-        try:
-            fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # settled or evicted since we looked, or taken away by somebody
-            self._repair(segment)
-            return
-        try:
-            while offset < end:
-                length = length_of(os.pread(fd, PREFIX_SIZE, offset), segment.mark)
-                record = unpack(os.pread(fd, PREFIX_SIZE + length, offset), 0, segment.mark) if length else None
-                if record is None:
-                    self._repair(segment)
-                    return
-                offset += record.end
-                yield replace(record, offset=offset - record.end, end=offset)
-        finally:
-            os.close(fd)
+        return self._reader.pending(after)
 
     def _repair(self, segment: SegmentIndex) -> None:
         """The file was damaged under our hands: go on with what is sound in it, in its place; count the rest."""
         with self._changed:
-            if self._writer and segment is self._segments[-1]:
-                self._roll()
-            if segment not in self._segments:
+            if self._shelf.is_written(segment):
+                self._shelf.roll()
+            if segment not in self._shelf.segments:
                 return
             self.counters.add("segments_unreadable")
             saved: SegmentIndex | None = None
@@ -326,9 +223,7 @@ class Spool:
                 kept = saved.runs[key].waiting() if saved and key in saved.runs else []
                 self._pending += len(kept) - len(waiting)
                 self.counters.add("rows_unreadable", sum(waiting) - sum(kept), run.table)
-            at = self._segments.index(segment)
-            self._segments[at : at + 1] = [saved] if saved else []
-            self._bytes = self._measure()
+            self._shelf.exchange(segment, saved)
 
     def _settle_known(self, segment: SegmentIndex) -> None:
         """Mark what the ledger says is stored or refused."""
@@ -357,25 +252,21 @@ class Spool:
     def end(self) -> Position:
         """The place behind the newest batch."""
         with self._changed:
-            return (
-                Position(self._segments[-1].number, self._segments[-1].end)
-                if self._segments
-                else Position(self._next_number)
-            )
+            return self._shelf.end
 
     def samples(self) -> list[Sample]:
         """The counters, and gauges of what is waiting."""
         with self._changed:
-            self.counters.set("bytes", self._bytes)
-            self.counters.set("segments", len(self._segments))
+            self.counters.set("bytes", self._shelf.bytes)
+            self.counters.set("segments", len(self._shelf.segments))
             self.counters.set("batches_waiting", self._pending)
         return self.counters.samples()
 
     def close(self) -> None:
         """Write down where the numbering stands, and let others have the folder."""
         with self._changed:
-            self._roll()
-            self._drop_settled()
+            self._shelf.roll()
+            self._shelf.drop_settled()
             self._ledger.clean = True
             self._write_ledger()
             self._changed.notify_all()
