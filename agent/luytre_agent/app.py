@@ -26,6 +26,7 @@ from luytre_agent import __version__, memory, uplink
 from luytre_agent.batch import SealedBatch
 from luytre_agent.config import Config
 from luytre_agent.health import Health
+from luytre_agent.heartbeat import Governor, Heart, goodbye
 from luytre_agent.sources import Context, Makers, redaction, wanted
 from luytre_agent.spool import Spool
 from luytre_agent.supervisor import Supervisor
@@ -115,7 +116,10 @@ class Agent:
             context = Context(uplink_addresses(config.uplink.collector))
             makers = lambda: wanted(config.sources, context)  # noqa: E731
         self.supervisor = Supervisor(makers, self._keep, _retry_wait, config.sources.refresh_seconds)
-        self.health = Health(config.health, self.samples, self._keep, clock)
+        #: Decides how much is done while the host has little to spare; None: everything is done.
+        self.governor: Governor | None = None
+        heart = Heart(self.uplink.say, self.supervisor.workers, self.spool, lambda: self.governor, clock)
+        self.health = Health(config.health, self.samples, self._keep, clock, heart.beat)
         self._lifecycle = Lifecycle()
 
     def _keep(self, batch: SealedBatch) -> None:
@@ -165,7 +169,8 @@ class Agent:
             if not self._patient or waiting >= before:
                 break
             before = waiting
-        self.uplink.stop()
+        reason = "finished" if self.supervisor.finished() else "stopping"
+        self.uplink.stop(goodbye(reason, self._clock()))
         self.undelivered = self.spool.unsettled()
         if self.undelivered:
             _log.warning("%d batches are not acknowledged yet; they stay in the spool", self.undelivered)

@@ -1,13 +1,15 @@
-"""Every counter of the agent as rows of `agent_health`, so that silence and loss can be seen from far away."""
+"""Every counter of the agent as rows of `agent_health`, and a heartbeat, so that silence and loss can be seen from far
+away."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from luytre_common.lifecycle import background
-from luytre_common.settings import at_least, setting
+from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Sample
 
 from luytre_agent import _core
@@ -15,6 +17,8 @@ from luytre_agent.batch import SealedBatch
 
 TABLE = "agent_health"
 _MAX = (1 << 64) - 1
+#: Seconds until a heartbeat is tried again that could not be said.
+_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,9 @@ class Config:
     """The agent's own counters."""
 
     interval_seconds: float = setting(10.0, "write all counters this often", at_least(0.1))
+    heartbeat_seconds: float = setting(
+        10.0, "tell the collector this often that the agent lives, while connected", at_least(0.1), at_most(20)
+    )
 
 
 def rows_of(samples: Sequence[Sample], now: float) -> SealedBatch | None:
@@ -41,7 +48,11 @@ def rows_of(samples: Sequence[Sample], now: float) -> SealedBatch | None:
 
 
 class Health:
-    """Writes the counters every interval, and once more at the end."""
+    """Writes the counters every interval, and once more at the end; in between, `beat` tells that the agent lives.
+
+    beat: whether there was a connection to say it on. If not, it is asked again a second later, so that a collector
+    hears of an agent soon after it has come in.
+    """
 
     def __init__(
         self,
@@ -49,8 +60,11 @@ class Health:
         gather: Callable[[], Sequence[Sample]],
         sink: Callable[[SealedBatch], object],
         clock: Callable[[], float],
+        beat: Callable[[], bool] = lambda: True,
     ) -> None:
         self._interval_s = config.interval_seconds
+        self._heartbeat_s = config.heartbeat_seconds
+        self._beat = beat
         self._gather = gather
         self._sink = sink
         self._clock = clock
@@ -74,5 +88,12 @@ class Health:
         self.write()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._interval_s):
-            self.write()
+        now = time.monotonic()
+        write_at, beat_at = now + self._interval_s, now
+        while not self._stopping.wait(max(0.0, min(write_at, beat_at) - time.monotonic())):
+            now = time.monotonic()
+            if now >= beat_at:
+                beat_at = now + (self._heartbeat_s if self._beat() else min(self._heartbeat_s, _AGAIN_S))
+            if now >= write_at:
+                self.write()
+                write_at = now + self._interval_s

@@ -34,6 +34,8 @@ _log = logging.getLogger("luytre.uplink")
 
 #: Messages besides batches that may wait for the line; the oldest gives way.
 _MAX_SAYINGS = 64
+#: How long the last word may take: until the collector, having read it, ends the stream.
+_FAREWELL_S = 3.0
 
 
 class Batch(Protocol):
@@ -121,6 +123,7 @@ class Uplink:
         self._session = Session(clock())
         self._told = told
         self._sayings: deque[pb.AgentMessage] = deque(maxlen=_MAX_SAYINGS)
+        self._farewell: pb.AgentMessage | None = None
         self._highest: dict[Key, int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._work: asyncio.Task[None] | None = None
@@ -138,11 +141,17 @@ class Uplink:
         """Wait until nothing waits in the outbox, at most so long; whether that is so."""
         return self._outbox.wait(lambda: self._outbox.unsettled() == 0, timeout_s)
 
-    def stop(self) -> None:
-        """Hang up. What is not answered stays in the outbox."""
+    def stop(self, farewell: pb.AgentMessage | None = None) -> None:
+        """Hang up, with a last word if there is a connection to say it on. What is not answered stays in the outbox."""
         if self._loop is None or self._work is None or not self._thread.is_alive():
             return
-        self._loop.call_soon_threadsafe(self._work.cancel)
+        if farewell is not None and not self._session.closed and self._session.welcomed:
+            self._farewell = farewell
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                self._loop.call_soon_threadsafe(self._wake)
+            self._thread.join(timeout=_FAREWELL_S)
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._work.cancel)
         self._thread.join(timeout=10)
 
     def say(self, message: pb.AgentMessage) -> bool:
@@ -187,6 +196,8 @@ class Uplink:
             except Exception:  # noqa: BLE001 # what is in the spool must be tried again, whatever happens
                 _log.exception("uplink failed; it connects again")
                 fault = Fault("failed", "the uplink failed")
+            if self._farewell is not None:
+                return
             if self._quiet.ready(fault.kind):
                 _log.warning("%s", fault)
             self.counters.add("disconnects", label=fault.kind)
@@ -243,23 +254,34 @@ class Uplink:
             position = None
             while True:
                 self._news.clear()
-                await self._say_all(call)
+                if await self._say_all(call):
+                    return
                 for waiting in self._outbox.pending(position):
                     while not session.room:
                         self._room.clear()
                         await self._room.wait()
-                        await self._say_all(call)
-                    await self._say_all(call)
+                        if await self._say_all(call):
+                            return
+                    if await self._say_all(call):
+                        return
                     self._count(session, waiting.record)
                     position = waiting.position
                     await call.write(pb.AgentMessage(batch=pb.Batch.FromString(waiting.record.batch)))
                 await self._news.wait()
 
-    async def _say_all(self, call: _Call) -> None:
+    async def _say_all(self, call: _Call) -> bool:
+        """Say what is to be said besides batches; whether that was the last word, and our half of the line is shut."""
         while self._sayings:
-            message = self._sayings.popleft()
-            await call.write(message)
-            self.counters.add("messages_said", label=message.WhichOneof("kind") or "")
+            await self._say(call, self._sayings.popleft())
+        if self._farewell is None:
+            return False
+        await self._say(call, self._farewell)
+        await call.done_writing()
+        return True
+
+    async def _say(self, call: _Call, message: pb.AgentMessage) -> None:
+        await call.write(message)
+        self.counters.add("messages_said", label=message.WhichOneof("kind") or "")
 
     def _count(self, session: Session, record: Batch) -> None:
         session.sent(Flight(record.key, record.first, record.last), self._clock())

@@ -57,6 +57,7 @@ def test_what_sources_see_reaches_the_collector_with_the_agents_health(
     agent.run(threading.Event())  # ends by itself: the file does
     assert agent.undelivered == 0
     assert {batch.table for batch in collector.batches} >= {"flows", "agent_health"}
+    assert collector.said[-1].goodbye.reason == "finished"
     assert collector.hellos[0].host_name == "web-01.hue.example"
     names = {(sample.component, sample.name) for sample in agent.samples()}
     assert {
@@ -81,6 +82,26 @@ def test_a_stop_closes_in_reverse_order_and_spools_the_last_batches(
     assert source.closed == 1
     assert sum(batch.row_count for batch in collector.batches if batch.table == "flows") > 0
     assert agent.undelivered == 0
+    kinds = [one.WhichOneof("kind") for one in collector.said]
+    assert set(kinds[:-1]) <= {"heartbeat"}
+    assert (kinds[-1], collector.said[-1].goodbye.reason) == ("goodbye", "stopping")
+
+
+def test_it_says_how_it_is_while_it_runs(configured: config.Config, collector: Collector) -> None:
+    stop, heard = threading.Event(), threading.Event()
+
+    def on_idle() -> None:
+        stop.wait(0.01)
+        if collector.said:
+            heard.set()
+            stop.set()
+
+    agent = Agent(configured, lambda: {"one": lambda: Scripted(on_idle=on_idle)})
+    agent.run(stop, seconds=60.0)
+    assert heard.is_set()
+    said = collector.said[0].heartbeat
+    assert said.agent_time_us > 0
+    assert (said.degradation, [one.name for one in said.sources]) == (0, ["one"])
 
 
 def test_it_ends_after_the_given_time(configured: config.Config) -> None:

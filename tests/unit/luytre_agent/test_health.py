@@ -45,3 +45,22 @@ def test_it_writes_every_interval_and_once_more_at_the_end() -> None:
     health.stop()
     assert len(written) > before
     assert {batch.table for batch in written} == {"agent_health"}
+
+
+def test_the_heart_beats_beside_and_is_asked_again_soon_while_nobody_hears() -> None:
+    answers, beats, writes = [False, True], [], []
+    thrice = threading.Event()
+
+    def beat() -> bool:
+        beats.append(len(beats))
+        if len(beats) >= 3:
+            thrice.set()
+        return answers[min(len(beats), 2) - 1]
+
+    config = Config(interval_seconds=600.0, heartbeat_seconds=0.01)
+    health = Health(config, lambda: [Sample("a", "b", "", 1)], writes.append, lambda: 5.0, beat)
+    health.start()
+    assert thrice.wait(20)
+    assert writes == []
+    health.stop()
+    assert len(writes) == 1

@@ -303,3 +303,25 @@ def test_a_policy_is_handed_on(spool: Spool, sealed: Any, authority: Any, collec
     assert uplink.drain(30)
     assert [one.version for one in told] == [4]
     assert uplink.counters.get("policies_received") == 1
+
+
+def test_the_last_word_is_heard_before_the_line_is_shut(
+    spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make
+) -> None:
+    collector.credit, collector.answer = 1, lambda *_: iter(())
+    fill(spool, sealed, 3)
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    until(lambda: len(collector.batches) == 1)  # and no credit for another
+    uplink.stop(pb.AgentMessage(goodbye=pb.Goodbye(reason="stopping")))
+    assert [one.goodbye.reason for one in collector.said] == ["stopping"]
+    assert uplink.counters.get("messages_said", "goodbye") == 1
+    assert uplink.counters.get("connects") == 1
+    assert spool.unsettled() == 3
+
+
+def test_without_a_connection_the_last_word_is_not_waited_for(authority: Any, make_uplink: Make) -> None:
+    uplink = make_uplink(authority.issue("web-01"), 1)
+    until(lambda: uplink.counters.get("attempts") > 0)
+    uplink.stop(pb.AgentMessage(goodbye=pb.Goodbye(reason="stopping")))
+    assert uplink.counters.get("messages_said", "goodbye") == 0

@@ -1,0 +1,131 @@
+"""What the agent says of itself every few seconds, and last. The state is asked for, the message comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from luytre_common.telemetry import Sample
+from luytre_common.wire.v1 import ingest_pb2 as pb
+
+from luytre_agent.worker import State, Worker
+
+#: The longest reason that is sent, characters.
+_MOST = 300
+
+
+class Governor(Protocol):
+    """Who decides how much the agent does while the host has little to spare."""
+
+    @property
+    def step(self) -> int:
+        """The step of the ladder; 0: everything is done."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is on it."""
+
+
+class Kept(Protocol):
+    """A serialized batch."""
+
+    @property
+    def batch(self) -> bytes:
+        """A `luytre.wire.v1.Batch`."""
+
+
+class Waiting(Protocol):
+    """A batch that waits."""
+
+    @property
+    def record(self) -> Kept:
+        """The batch."""
+
+
+class Outbox(Protocol):
+    """Where batches wait; see `luytre_agent.spool.Spool`."""
+
+    def unsettled(self) -> int:
+        """How many wait."""
+
+    def pending(self) -> Iterator[Waiting]:
+        """Those that wait, oldest first."""
+
+    def samples(self) -> Sequence[Sample]:
+        """The gauge `bytes` among them."""
+
+
+def backlog(outbox: Outbox) -> tuple[int, int, int]:
+    """Batches that wait, the bytes that the spool takes for them, and when the oldest was sealed, microseconds since
+    1970. Three zeros if none waits, which costs nothing to find out."""
+    waiting = outbox.unsettled()
+    oldest = next(outbox.pending(), None) if waiting else None
+    if oldest is None:
+        return 0, 0, 0
+    size = next((one.value for one in outbox.samples() if one.name == "bytes"), 0)
+    return waiting, size, pb.Batch.FromString(oldest.record.batch).agent_time_us
+
+
+def sources(workers: Sequence[Worker]) -> list[pb.SourceState]:
+    """What every source is doing. A file that was read to its end is not missed."""
+    return [
+        pb.SourceState(
+            name=worker.name,
+            available=worker.state in (State.AVAILABLE, State.FINISHED),
+            reason=_lacks(worker),
+        )
+        for worker in workers
+    ]
+
+
+def _lacks(worker: Worker) -> str:
+    if worker.state is State.STARTING:
+        return "starting"
+    if worker.state is State.UNAVAILABLE:
+        return (worker.reason or "failed; the agent's log says why")[:_MOST]
+    return ""
+
+
+class Heart:
+    """Says that the agent lives, and how it is.
+
+    say: sends a message if there is a connection, and says whether it did. governor: asked at each beat, None while
+    there is none.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[pb.AgentMessage], bool],
+        workers: Callable[[], Sequence[Worker]],
+        outbox: Outbox,
+        governor: Callable[[], Governor | None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._say = say
+        self._workers = workers
+        self._outbox = outbox
+        self._governor = governor
+        self._clock = clock
+
+    def beat(self) -> bool:
+        """Say it now; whether there was a connection to say it on."""
+        return self._say(pb.AgentMessage(heartbeat=self.message()))
+
+    def message(self) -> pb.Heartbeat:
+        """How the agent is."""
+        batches, size, oldest_us = backlog(self._outbox)
+        governor = self._governor()
+        return pb.Heartbeat(
+            agent_time_us=int(self._clock() * 1_000_000),
+            batches_waiting=batches,
+            bytes_waiting=size,
+            oldest_waiting_us=oldest_us,
+            degradation=governor.step if governor else 0,
+            degradation_reason=governor.reason[:_MOST] if governor else "",
+            sources=sources(self._workers()),
+        )
+
+
+def goodbye(reason: str, now: float) -> pb.AgentMessage:
+    """The last words; `now` in seconds since 1970."""
+    return pb.AgentMessage(goodbye=pb.Goodbye(agent_time_us=int(now * 1_000_000), reason=reason))
