@@ -19,6 +19,7 @@ from pathlib import Path
 
 from luytre_common import tls
 from luytre_common.lifecycle import Lifecycle
+from luytre_common.sd_notify import ServiceManager, Watchdog
 from luytre_common.telemetry import Sample
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
@@ -95,12 +96,14 @@ class Agent:
         makers: Callable[[], Makers] | None = None,
         clock: Callable[[], float] = time.time,
         patient: bool = False,
+        service: ServiceManager | None = None,
     ) -> None:
         self.config = config
         self.undelivered = 0
         self.finished_workers: list[Worker] = []
         self._clock = clock
         self._patient = patient
+        self._service = service or ServiceManager()
         identity = tls.read(config.tls, "agent")
         redaction.apply(config.redact)
         self.spool = Spool(config.spool, uplink.encode, clock, kernel_boot_id())
@@ -120,6 +123,7 @@ class Agent:
         self.governor: Governor | None = None
         heart = Heart(self.uplink.say, self.supervisor.workers, self.spool, lambda: self.governor, clock)
         self.health = Health(config.health, self.samples, self._keep, clock, heart.beat)
+        self._watchdog = Watchdog(self._service, self.hung)
         self._lifecycle = Lifecycle()
 
     def _keep(self, batch: SealedBatch) -> None:
@@ -127,7 +131,17 @@ class Agent:
 
     def samples(self) -> list[Sample]:
         """Every counter of the agent."""
-        return [*self.supervisor.samples(), *redaction.samples(), *self.spool.samples(), *self.uplink.samples()]
+        return [
+            *self.supervisor.samples(),
+            *redaction.samples(),
+            *self.spool.samples(),
+            *self.uplink.samples(),
+            *self._service.counters.samples(),
+        ]
+
+    def hung(self, limit_s: float) -> list[str]:
+        """The parts that have made no step for so long."""
+        return self.supervisor.hung(limit_s) + (["uplink"] if self.uplink.hung(limit_s) else [])
 
     def start(self, ended: Callable[[], object] = lambda: None) -> None:
         """Start all parts. UserError or LuytreError if that cannot be; nothing runs then.
@@ -145,17 +159,21 @@ class Agent:
         """From start to end: until `stop`, for `seconds`, or until every source has come to its end; then `stop` is set
         too."""
         self.start(stop.set)
+        self._service.ready(f"{len(self.supervisor.workers())} sources, to {self.config.uplink.collector}")
+        turn_s = min(_TRIM_S, self._service.turn_s)
         try:
             left = float("inf") if seconds is None else seconds
             for turn in itertools.count():
-                if left <= 0 or stop.wait(min(left, _TRIM_S)):
+                self._watchdog.look()
+                if left <= 0 or stop.wait(min(left, turn_s)):
                     break
-                left -= _TRIM_S
+                left -= turn_s
                 memory.trim()
                 if turn % _FORGET_TURNS == 0:
                     memory.forget_code()
             self.finished_workers = self.supervisor.workers()
         finally:
+            self._service.stopping("spooling and delivering what is left")
             self.stop()
 
     def stop(self) -> None:

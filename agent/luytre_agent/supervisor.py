@@ -66,6 +66,10 @@ class Supervisor:
         with self._lock:
             return list(self._workers.values())
 
+    def hung(self, limit_s: float) -> list[str]:
+        """The sources that have made no step for so long."""
+        return [worker.name for worker in self.workers() if worker.hung(limit_s)]
+
     def finished(self) -> bool:
         """Whether every source has come to its end (files only)."""
         workers = self.workers()

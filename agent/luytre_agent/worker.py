@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from enum import Enum
 
@@ -18,6 +19,9 @@ _log = logging.getLogger("luytre.sources")
 
 #: How long one poll may wait: what a stop waits for at most, and how often an idle source costs something.
 POLL_S = 1.0
+
+#: Opening reads and hashes what is there already: how long it may take before it counts as hung.
+_OPEN_S = 900.0
 
 
 class State(Enum):
@@ -54,6 +58,7 @@ class Worker:
         self._ended = ended
         self._stopping = threading.Event()
         self._samples: Sequence[Sample] = ()
+        self._step = ("wait", 0.0)
         self._thread = background(name, self._run)
 
     def start(self) -> None:
@@ -68,6 +73,13 @@ class Worker:
         """Wait until the source is closed and its last batches are handed on."""
         self._thread.join()
 
+    def hung(self, limit_s: float) -> bool:
+        """Whether the source has not come back for so long; a longer time while it opens."""
+        step, since = self._step
+        if step == "wait":
+            return False
+        return time.monotonic() - since > (max(limit_s, _OPEN_S) if step == "open" else limit_s)
+
     def samples(self) -> Sequence[Sample]:
         """The source's counters as of its last poll."""
         return self._samples
@@ -76,6 +88,7 @@ class Worker:
         failures = 0
         while not self._stopping.is_set():
             source = self._make()
+            self._begin("open")
             try:
                 source.open()
             except Unavailable as error:
@@ -88,8 +101,10 @@ class Worker:
                 self._become(State.AVAILABLE)
                 self._drive(source)
                 if self.state is State.FINISHED:
+                    self._begin("wait")
                     return
             failures += 1
+            self._begin("wait")
             self._stopping.wait(self._wait_s(failures))
         self._counters.set("source_available", 0, self.name)
 
@@ -97,12 +112,14 @@ class Worker:
         gone: Unavailable | None = None
         try:
             while not self._stopping.is_set() and not source.finished:
+                self._begin("poll")
                 self._take(source, source.poll(POLL_S))
         except Unavailable as error:
             gone = error
         except Exception:  # noqa: BLE001 # as above
             self._count_failure("poll")
         finished = source.finished
+        self._begin("close")
         try:
             self._take(source, source.close())
         except Exception:  # noqa: BLE001 # as above
@@ -117,6 +134,9 @@ class Worker:
             self._say_unavailable(gone)
         else:
             self._become(State.UNAVAILABLE)
+
+    def _begin(self, step: str) -> None:
+        self._step = (step, time.monotonic())
 
     def _take(self, source: Source, batches: Sequence[SealedBatch]) -> None:
         self._samples = source.samples() or self._samples

@@ -12,10 +12,11 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 
 from luytre_common import tls
+from luytre_common.sd_notify import ServiceManager, Watchdog
 from luytre_common.telemetry import Counters
 
 from luytre_collector import enrich, notify, query
@@ -57,15 +58,25 @@ PARTS = (
     "retention",
     "disk",
     "periodic",
+    "service",
 )
 
 _log = logging.getLogger("luytre.collector")
 
 
-async def run(config: Config, ready_file: Path | None = None, clock: Callable[[], float] = time.time) -> None:
-    """Run until SIGTERM or SIGINT. What was accepted by then is stored and acknowledged before it returns."""
+async def run(
+    config: Config,
+    ready_file: Path | None = None,
+    clock: Callable[[], float] = time.time,
+    environment: MutableMapping[str, str] | None = None,
+) -> None:
+    """Run until SIGTERM or SIGINT. What was accepted by then is stored and acknowledged before it returns.
+
+    `environment` is where a service manager has said how to reach it; that is taken out of it.
+    """
     name = config.collector.called
     counters = {part: Counters(part) for part in PARTS}
+    service = ServiceManager.of({} if environment is None else environment, counters=counters["service"])
     stop = _stop_signal()
     identity = tls.read(config.ingest.tls, "collector")
     httpd.check(config.http, config.ingest.tls)
@@ -146,9 +157,21 @@ async def run(config: Config, ready_file: Path | None = None, clock: Callable[[]
         if ready_file:
             _announce(ready_file, address)
             closing.callback(ready_file.unlink, missing_ok=True)
+        watching_over = asyncio.create_task(_watch_over(service, worker))
+        closing.callback(watching_over.cancel)
+        service.ready(f"listens on {address}, {len(ruleset)} rules")
         await stop.wait()
+        service.stopping("finishing what was accepted")
         _log.info("stopping: finishing what was accepted")
     _log.info("stopped")
+
+
+async def _watch_over(service: ServiceManager, worker: Worker) -> None:
+    """Feed the watchdog: that this runs shows that the event loop does."""
+    watchdog = Watchdog(service, lambda limit_s: ["worker"] if worker.hung(limit_s) else [])
+    while service.watchdog_s is not None:
+        watchdog.look()
+        await asyncio.sleep(service.turn_s)
 
 
 def _load_rules(folders: Sequence[Path]) -> RuleSet:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class Worker:
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._held: str | None = None
+        self._since: float | None = None
         self._thread: threading.Thread | None = None
 
     def start(self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]]) -> None:
@@ -70,6 +72,7 @@ class Worker:
 
     def pause(self, failures: int) -> bool:
         """Wait before another attempt; False when stopping, because then what is queued goes back to the agents."""
+        self._since = time.monotonic()
         seconds = min(self._config.retry_max_s, self._config.retry_min_s * 2.0 ** min(failures - 1, 30))
         return not self._stop.wait(seconds)
 
@@ -83,6 +86,11 @@ class Worker:
     def held(self) -> bool:
         """Whether batches wait until something else changes."""
         return self._held is not None
+
+    def hung(self, limit_s: float) -> bool:
+        """Whether what was taken has made no step for so long. Asking a store that is away again is one."""
+        since = self._since
+        return since is not None and time.monotonic() - since > limit_s
 
     def oldest_us(self) -> int | None:
         """When the oldest of the rows arrived that are not stored yet, microseconds since 1970; None if none wait."""
@@ -100,6 +108,7 @@ class Worker:
 
     def _run(self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]]) -> None:
         while taken := self._take():
+            self._since = time.monotonic()
             if self._held is not None and self._stop.is_set():
                 verdicts: Sequence[Verdict] = [Postponed(self._held)] * len(taken)
             else:
@@ -108,6 +117,7 @@ class Worker:
                 self._taken = []
             for (_, done), verdict in zip(taken, verdicts, strict=True):
                 done(verdict)
+            self._since = None
 
     def _judge(
         self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]], batches: Sequence[Admitted]

@@ -61,11 +61,12 @@ directory = "{folder}/outbox"
 {extra}
 """)
 
-    def start(self) -> None:
+    def start(self, **environment: str) -> None:
         self._ready.unlink(missing_ok=True)
         with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("ab") as err:
             command = [sys.executable, "-m", "luytre_collector", "run", "--config", str(self.config)]
-            self._process = subprocess.Popen([*command, "--ready-file", str(self._ready)], stdout=out, stderr=err)
+            command += ["--ready-file", str(self._ready)]
+            self._process = subprocess.Popen(command, stdout=out, stderr=err, env=os.environ | environment)
         deadline = time.monotonic() + START_S
         while not self._ready.exists():
             assert self._process.poll() is None, self.log()

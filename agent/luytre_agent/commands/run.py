@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
+import os
 from typing import Any
 
 from luytre_common.errors import EXIT_OK
 from luytre_common.lifecycle import stop_on_signals
+from luytre_common.sd_notify import ServiceManager
 from luytre_common.telemetry import configure_logging
 
 from luytre_agent import config
@@ -33,6 +36,8 @@ def main(arguments: argparse.Namespace) -> int:
     be_frugal()
     loaded = config.load(arguments.config)
     configure_logging(loaded.agent.log_level, loaded.agent.log_format)
+    faulthandler.enable()  # a watchdog's SIGABRT leaves in the log where every thread was
+    service = ServiceManager.of(os.environ)
     with stop_on_signals() as stop:
-        Agent(loaded).run(stop, arguments.seconds)
+        Agent(loaded, service=service).run(stop, arguments.seconds)
     return EXIT_OK

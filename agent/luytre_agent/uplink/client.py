@@ -129,12 +129,14 @@ class Uplink:
         self._work: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._room = asyncio.Event()
+        self._turned = float("inf")
         self._thread = background("uplink", self._run)
 
     def start(self) -> None:
         """Begin to deliver."""
         self._loop = asyncio.new_event_loop()
         self._work = self._loop.create_task(self._keep_delivering())
+        self._turned = self._clock()
         self._thread.start()
 
     def drain(self, timeout_s: float) -> bool:
@@ -164,6 +166,17 @@ class Uplink:
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(self._wake)
         return True
+
+    def hung(self, limit_s: float) -> bool:
+        """Whether the loop has not answered for so long; it is asked anew by every call."""
+        if self._loop is None:
+            return False
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._turn)
+        return self._clock() - self._turned > limit_s
+
+    def _turn(self) -> None:
+        self._turned = self._clock()
 
     def _wake(self) -> None:
         self._news.set()

@@ -14,6 +14,8 @@ from luytre_common.errors import EXIT_OK, EXIT_USAGE
 def run(args: argparse.Namespace) -> int:
     """Run until told to stop."""
     import asyncio
+    import faulthandler
+    import os
 
     from luytre_common.telemetry import configure_logging
 
@@ -23,7 +25,8 @@ def run(args: argparse.Namespace) -> int:
     config = configuration.load(args.config)
     configure_logging(config.collector.log_level, config.collector.log_form)
     _many_descriptors()
-    asyncio.run(app.run(config, args.ready_file))
+    faulthandler.enable()  # a watchdog's SIGABRT leaves in the log where every thread was
+    asyncio.run(app.run(config, args.ready_file, environment=os.environ))
     return EXIT_OK
 
 

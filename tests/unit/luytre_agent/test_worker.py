@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -93,3 +94,53 @@ def test_an_unavailable_source_is_said_once_and_tried_again(caplog: pytest.LogCa
     assert counters.get("source_unavailable", "scripted") >= 3
     lines = [record.getMessage() for record in caplog.records]
     assert lines == ["scripted: not available: no such ring; help it"]
+
+
+def test_a_source_that_does_not_come_back_is_hung() -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def stuck() -> None:
+        entered.set()
+        go_on.wait(60)
+
+    worker, _ = run(Scripted(on_idle=stuck), Counters("sources"))
+    try:
+        assert entered.wait(20)
+        time.sleep(0.01)
+        assert worker.hung(0.0)
+        assert not worker.hung(1000.0)
+    finally:
+        go_on.set()
+        worker.ask_to_stop()
+        worker.join()
+    assert not worker.hung(0.0), "it has ended"
+
+
+def test_a_long_opening_is_no_hang_until_it_is_very_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    class Slow(Scripted):
+        def open(self) -> None:
+            entered.set()
+            go_on.wait(60)
+
+    worker, _ = run(Slow(), Counters("sources"))
+    try:
+        assert entered.wait(20)
+        time.sleep(0.01)
+        assert not worker.hung(0.0)
+        monkeypatch.setattr("luytre_agent.worker._OPEN_S", 0.0)
+        assert worker.hung(0.0)
+    finally:
+        go_on.set()
+        worker.ask_to_stop()
+        worker.join()
+
+
+def test_waiting_for_the_next_try_is_no_hang() -> None:
+    worker, _ = run(Scripted(unavailable="no ring"), Counters("sources"), lambda failures: 600.0)
+    assert worker.settled.wait(20)
+    while worker.hung(-1.0):  # from the opening to the waiting
+        time.sleep(0.001)
+    worker.ask_to_stop()
+    worker.join()

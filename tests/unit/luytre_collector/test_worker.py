@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 from luytre_collector.ingest.admit import Admitted
@@ -149,3 +150,36 @@ def test_while_it_is_held_batches_wait_and_at_the_end_they_go_back() -> None:
     answers.submit(worker, third)
     worker.close()
     assert answers.got[20] == Postponed("no room")
+
+
+def test_what_does_not_come_back_is_hung_and_asking_again_is_a_step() -> None:
+    entered, go_on = threading.Event(), threading.Event()
+    paused, end = threading.Event(), threading.Event()
+
+    def process(given: Sequence[Admitted]) -> list[Verdict]:
+        entered.set()
+        go_on.wait(60)
+        worker.pause(1)
+        paused.set()
+        end.wait(60)
+        return [STORED] * len(given)
+
+    answers = Answers()
+    worker = Worker(Config(linger_s=0.0, retry_min_s=0.001), Counters("pipeline"))
+    worker.start(process)
+    assert not worker.hung(-1.0), "nothing was taken"
+    answers.submit(worker, *batches(1))
+    try:
+        assert entered.wait(20)
+        time.sleep(0.3)
+        assert worker.hung(0.2)
+        assert not worker.hung(1000.0)
+        go_on.set()
+        assert paused.wait(20)
+        assert not worker.hung(1000.0)
+    finally:
+        go_on.set()
+        end.set()
+    answers.wait(1)
+    worker.close()
+    assert not worker.hung(-1.0)

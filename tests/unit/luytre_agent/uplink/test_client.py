@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -325,3 +326,20 @@ def test_without_a_connection_the_last_word_is_not_waited_for(authority: Any, ma
     until(lambda: uplink.counters.get("attempts") > 0)
     uplink.stop(pb.AgentMessage(goodbye=pb.Goodbye(reason="stopping")))
     assert uplink.counters.get("messages_said", "goodbye") == 0
+
+
+def test_a_loop_that_answers_is_not_hung_and_one_that_is_kept_is(
+    authority: Any, collector: Any, make_uplink: Make
+) -> None:
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    until(lambda: not uplink.hung(0.5))
+    go_on = threading.Event()
+    assert uplink._loop is not None
+    uplink._loop.call_soon_threadsafe(go_on.wait, 60)
+    try:
+        until(lambda: uplink.hung(0.5))
+        assert not uplink.hung(1000.0)
+    finally:
+        go_on.set()
+    until(lambda: not uplink.hung(0.5))

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Builds the Python that packages for older distributions bring along: CPython from Debian's own source package, compiled in a
+# Debian 11 folder (glibc 2.31, the oldest target), so that it runs on Debian 11 and Ubuntu 20.04 and everything newer.
+# Needs root, debootstrap and Debian's mirror; takes some minutes; the result is kept.
+#
+#   deploy/debian/interpreter.sh [OUTPUT]        (build/interpreter)
+set -euo pipefail
+here=$(cd "$(dirname "$0")/../.." && pwd)
+output=${1:-$here/build/interpreter}
+root=$here/build/interpreter-root
+mirror=${LUYTRE_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+release=trixie package=python3.13 series=3.13
+prefix=/usr/lib/luytre-agent/python
+
+[ "$(id -u)" = 0 ] || { echo "interpreter: needs root (debootstrap, chroot)" >&2; exit 2; }
+command -v debootstrap >/dev/null || { echo "interpreter: needs debootstrap; install it with: apt-get install debootstrap" >&2; exit 2; }
+[ -x "$output$prefix/bin/python3" ] && exit 0
+
+if [ ! -e "$root/.ready" ]; then
+  rm -rf "$root"
+  debootstrap --variant=minbase --include=build-essential,pkg-config,dpkg-dev,libffi-dev,zlib1g-dev,ca-certificates bullseye "$root" "$mirror" >/dev/null
+  echo "deb-src $mirror $release main" >"$root/etc/apt/sources.list.d/source.list"
+  # The keys of a newer Debian than this folder's: those of the machine that builds.
+  cp /usr/share/keyrings/debian-archive-*.gpg "$root/etc/apt/trusted.gpg.d/" 2>/dev/null || true
+  touch "$root/.ready"
+fi
+cp /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null || true
+mount --bind /proc "$root/proc"
+trap 'umount "$root/proc"' EXIT
+chroot "$root" env LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive /bin/bash -euo pipefail -c "
+  apt-get update -qq
+  cd /usr/src
+  [ -e unpacked ] || { apt-get source -qq --download-only $package/$release; dpkg-source -x --skip-patches $package*.dsc unpacked >/dev/null 2>&1 || dpkg-source --no-check -x $package*.dsc unpacked; }
+  rm -rf make && mkdir make && cd make
+  ../unpacked/configure --quiet --prefix=$prefix --without-ensurepip --disable-test-modules --without-static-libpython \
+    --without-doc-strings --with-pkg-config=yes ac_cv_working_openssl_hashlib=no >/dev/null
+  make -s -j\$(nproc) >/usr/src/make.log 2>&1 || { tail -30 /usr/src/make.log; exit 1; }
+  rm -rf /usr/src/tree
+  make -s install DESTDIR=/usr/src/tree >>/usr/src/make.log 2>&1
+"
+tree=$root/usr/src/tree$prefix
+lib=$tree/lib/python$series
+# What a service never needs: tools, headers, a GUI, tests, and modules whose libraries are not there.
+rm -rf "$tree/include" "$tree/share" "$tree/lib/pkgconfig" "$lib"/{idlelib,tkinter,turtledemo,lib2to3,pydoc_data,ensurepip,config-*,test} \
+  "$tree"/bin/{idle,pydoc,python}3* || true
+find "$tree" -name __pycache__ -prune -exec rm -rf {} +
+# libffi's soname differs between distributions: ours comes along, found beside the modules.
+cp -L "$root"/usr/lib/*-linux-gnu/libffi.so.? "$lib/lib-dynload/"
+mkdir -p "$output"
+cp -a "$root/usr/src/tree/." "$output/"
