@@ -30,6 +30,7 @@ from luytre_collector.disk import DiskWatch
 from luytre_collector.health import HealthWriter
 from luytre_collector.httpd import server as httpd
 from luytre_collector.ingest.admit import Admitted
+from luytre_collector.ingest.presence import Presence
 from luytre_collector.ingest.quarantine import Quarantine
 from luytre_collector.ingest.server import IngestServer
 from luytre_collector.ingest.session import Outcome
@@ -38,6 +39,7 @@ from luytre_collector.periodic import Periodic, ScheduledRules
 from luytre_collector.pipeline import AlertRaiser, Pipeline, Postponed, Stored, Verdict
 from luytre_collector.retention import Retention
 from luytre_collector.rollups import Rollups
+from luytre_collector.selfwatch import SelfWatch
 from luytre_collector.store.choose import make_store
 from luytre_collector.store.embedded import EmbeddedStore
 from luytre_collector.worker import Worker
@@ -57,6 +59,7 @@ PARTS = (
     "rollups",
     "retention",
     "disk",
+    "presence",
     "periodic",
     "service",
 )
@@ -146,12 +149,23 @@ async def run(
         closing.callback(watching.close)
         watching.start()
 
+        presence = Presence(config.presence, counters["presence"], int(clock() * 1_000_000))
+        guarding = SelfWatch(presence, store, raise_alerts, name, clock)
+        guard = Periodic("presence", config.presence.interval_s, guarding.run, counters["periodic"])
+        guard.once()  # before the first agent: whom to expect
+        closing.callback(guard.once)  # who said goodbye at the very end
+        closing.callback(guard.close)
+
         worker.start(pipeline.process)
         closing.push_async_callback(asyncio.to_thread, worker.close)
-        ingest = IngestServer(config.ingest, identity, name, _submit(worker), quarantine, counters["ingest"], clock)
+        ingest = IngestServer(
+            config.ingest, identity, name, _submit(worker), quarantine, counters["ingest"], clock, [presence]
+        )
         closing.push_async_callback(ingest.stop)
         address = await ingest.start()
         closing.push_async_callback(_drain, ingest, worker, config.collector.stop_timeout_s)
+        guard.start()
+        closing.callback(presence.rest)  # whom we hang up on is not silent
 
         _log.info("ready: %s listens on %s, %d rules", name, address, len(ruleset))
         if ready_file:

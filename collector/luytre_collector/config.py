@@ -15,7 +15,7 @@ from luytre_collector import clocks, disk, health, notify, retention, rollups, w
 from luytre_collector.detect import correlate
 from luytre_collector.enrich import direction
 from luytre_collector.httpd import config as httpd
-from luytre_collector.ingest import quarantine, server
+from luytre_collector.ingest import presence, quarantine, server
 from luytre_collector.store import choose
 
 
@@ -62,6 +62,7 @@ class Config:
     notify: notify.Config = setting(notify.Config(), "where alerts go")
     retention: retention.Config = setting(retention.Config(), "how long rows are kept")
     disk: disk.Config = setting(disk.Config(), "room on the disks of the store")
+    presence: presence.Config = setting(presence.Config(), "agents that fall silent, stop, or lose a source")
     rollups: rollups.Config = setting(rollups.Config(), "sums and first sightings")
     health: health.Config = setting(health.Config(), "the collector's own counters")
     http: httpd.Config = setting(httpd.Config(), "queries over HTTP")

@@ -107,7 +107,7 @@ def test_every_connection_is_one_row(site: Site, ours: Start, ends: Pair) -> Non
     assert gaps(site) == []
     (drops,) = site.query("SELECT max(value) AS drops FROM agent_health WHERE counter = 'kernel_dropped'")
     assert int(drops["drops"]) == 0
-    assert report.alerts(site) == []
+    assert {one.rule_id for one in report.alerts(site)} <= {*report.THE_END}
     assert collector.stop() == 0
 
 

@@ -55,6 +55,10 @@ class Stream(Protocol):
     def heard_us(self) -> int:
         """When the last message of it came, microseconds since 1970 by the collector's clock."""
 
+    @property
+    def waiting(self) -> bool:
+        """Whether reading waits for the store to take what was read: meanwhile nothing can be heard."""
+
     def tell(self, message: pb.CollectorMessage) -> None:
         """Send a message, after the answers that are due before it."""
 

@@ -137,7 +137,7 @@ class IngestServer:
                 await control.enter(peer, hello)
             if hello.probe:
                 self._counters.add("probes")
-                yield pb.CollectorMessage(welcome=self._welcome(agent_id, hello))
+                yield pb.CollectorMessage(welcome=self._welcome(agent_id))
                 return
             session = self._enter(peer, hello)
         except EndedError as error:
@@ -149,7 +149,7 @@ class IngestServer:
             f"{agent_id} connected: {session.sender.host_name}, agent {_clean(hello.agent_version)}",
         )
         try:
-            yield pb.CollectorMessage(welcome=self._welcome(agent_id, hello))
+            yield pb.CollectorMessage(welcome=self._welcome(agent_id))
             for control in self._controls:
                 control.entered(session)
             async for message in session.answers(requests):
@@ -232,13 +232,11 @@ class IngestServer:
         if not self._streams:
             self._idle.set()
 
-    def _welcome(self, agent_id: str, hello: pb.Hello) -> pb.Welcome:
-        now_us = self._now_us()
-        self._counters.set("clock_skew_ms", abs(now_us - hello.agent_time_us) // 1000, agent_id)
+    def _welcome(self, agent_id: str) -> pb.Welcome:
         return pb.Welcome(
             protocol=PROTOCOL,
             collector_id=self._collector_id,
-            collector_time_us=now_us,
+            collector_time_us=self._now_us(),
             credit=self._budget.credit(self._config.credit),
             agent_id=agent_id,
         )

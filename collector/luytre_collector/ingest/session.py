@@ -58,6 +58,7 @@ class Session:
         self.hello = hello
         self.sender = sender
         self.heard_us = now_us()
+        self.waiting = False
         self._submit = submit
         self._set_aside = set_aside
         self._heard = heard
@@ -117,8 +118,10 @@ class Session:
                 self.heard_us = self._now_us()
                 kind = message.WhichOneof("kind")
                 if kind == "batch":
+                    self.waiting = True
                     await self._under_way.acquire()
                     await self._accept(message.batch)
+                    self.waiting = False
                 elif kind == "hello":
                     raise EndedError(grpc.StatusCode.INVALID_ARGUMENT, "a second Hello on one stream")
                 elif kind is None:
