@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from luytre_agent.balance import (
+    KERNEL_DROPPED,
+    PACKETS_SEEN,
+    ROWS_CUT,
+    ROWS_LOST,
+    UNDECODED,
+    Balance,
+    Config,
+    Growth,
+    Line,
+    Tally,
+    rows_of,
+    wait_s,
+)
+from luytre_agent.batch import Key
+from luytre_agent.sources.replay import json_lines
+from luytre_common.telemetry import Sample
+
+BOOT = "0d4f6c0e-3f0b-4a5e-9d0e-0f5a1d2b3c4d"
+FLOWS = Key(BOOT, "flows")
+
+
+def test_a_tally_adds_up_and_begins_anew_when_it_is_taken() -> None:
+    tally = Tally()
+    tally.add(FLOWS, ROWS_CUT, 3)
+    tally.add(FLOWS, ROWS_CUT, 4)
+    tally.add(FLOWS, ROWS_LOST, 2, "disk")
+    tally.add(FLOWS, ROWS_LOST, 0, "queue")
+    assert tally.take() == {Line(FLOWS, ROWS_CUT): 7, Line(FLOWS, ROWS_LOST, "disk"): 2}
+    assert tally.take() == {}
+
+
+def test_threads_do_not_lose_counts() -> None:
+    tally = Tally()
+    threads = [threading.Thread(target=lambda: [tally.add(FLOWS, ROWS_CUT, 1) for _ in range(2000)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    taken = 0
+    while any(thread.is_alive() for thread in threads):
+        taken += sum(tally.take().values())
+    assert taken + sum(tally.take().values()) == 8000
+
+
+def packets(name: str, value: int, label: str = "eth0") -> Sample:
+    return Sample("packets", name, label, value)
+
+
+def test_growth_of_the_cores_counters_by_interface_and_cause() -> None:
+    growth = Growth()
+    first = [packets("packets", 10), packets("kernel_dropped", 0), packets("undecoded/not_ip", 2), packets("rows", 5)]
+    assert growth.of(first, BOOT) == {
+        Line(Key(BOOT, "eth0"), PACKETS_SEEN): 10,
+        Line(Key(BOOT, "eth0"), UNDECODED, "not_ip"): 2,
+    }
+    later = [packets("packets", 25), packets("kernel_dropped", 3), packets("undecoded/not_ip", 2)]
+    assert growth.of(later, BOOT) == {
+        Line(Key(BOOT, "eth0"), PACKETS_SEEN): 15,
+        Line(Key(BOOT, "eth0"), KERNEL_DROPPED): 3,
+    }
+    assert growth.of([Sample("spool", "packets", "eth0", 9)], BOOT) == {}
+
+
+def test_an_interface_that_was_opened_anew_counts_from_nothing() -> None:
+    growth = Growth()
+    growth.of([packets("packets", 100)], BOOT)
+    assert growth.of([packets("packets", 30)], BOOT) == {Line(Key(BOOT, "eth0"), PACKETS_SEEN): 30}
+
+
+def test_counts_become_rows() -> None:
+    batch = rows_of(
+        {Line(FLOWS, ROWS_LOST, "disk"): 2, Line(Key(BOOT, "eth0"), PACKETS_SEEN): 1 << 40}, 1_800_000_000.0
+    )
+    assert batch is not None
+    assert batch.table == "ledger"
+    rows = [json.loads(line) for line in json_lines(batch, 0).splitlines()]
+    names = ("ledger_boot_id", "ledger_stream", "ledger_entry", "ledger_cause")
+    assert [(*(row[name] for name in names), int(row["ledger_count"])) for row in rows] == [
+        (BOOT, "eth0", "packets_seen", "", 1 << 40),
+        (BOOT, "flows", "rows_lost", "disk", 2),
+    ]
+    assert batch.first_event == 1_800_000_000_000_000
+    assert rows_of({}, 1.0) is None
+
+
+@given(now=st.floats(0, 4e9), interval=st.sampled_from([1.0, 60.0, 300.0, 3600.0]))
+def test_intervals_end_at_their_multiples(now: float, interval: float) -> None:
+    waits = wait_s(now, interval)
+    assert 0 < waits <= interval
+    end = now + waits
+    assert end / interval == pytest.approx(round(end / interval), abs=1e-6)
+
+
+def test_it_writes_what_was_counted_and_once_more_at_the_end() -> None:
+    written: list[Any] = []
+    wrote = threading.Event()
+    tally = Tally()
+    tally.add(FLOWS, ROWS_CUT, 5)
+
+    def keep(batch: Any) -> None:
+        written.append(batch)
+        wrote.set()
+
+    values = [packets("packets", 7)]
+    clock = iter([1_800_000_059.99, *[1_800_003_600.0] * 1000])
+    balance = Balance(Config(interval_seconds=60.0), tally, lambda: values, lambda: BOOT, keep, lambda: next(clock))
+    balance.start()
+    assert wrote.wait(20)
+    tally.add(FLOWS, ROWS_CUT, 6)
+    values.append(packets("packets", 9, "eth1"))
+    balance.stop()
+    rows = [[json.loads(line) for line in json_lines(batch, 0).splitlines()] for batch in written]
+    assert [[(row["ledger_stream"], int(row["ledger_count"])) for row in some] for some in rows] == [
+        [("eth0", 7), ("flows", 5)],
+        [("eth1", 9), ("flows", 6)],
+    ]
+    # The interval that ends with an hour is written as part of it.
+    assert written[0].first_event == 1_800_003_599_999_999
