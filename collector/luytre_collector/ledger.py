@@ -235,16 +235,16 @@ def _where(time: str, since: int, until: int, agent: str) -> str:
 
 def _entries(since: int, until: int, agent: str) -> str:
     return (
-        "SELECT agent_id, ledger_boot_id AS boot, ledger_stream AS name, toUnixTimestamp(toStartOfHour(event_time)) AS hour,"
-        " ledger_entry AS entry, ledger_cause AS cause, sum(ledger_count) AS count FROM luytre.ledger"
+        "SELECT agent_id, ledger_boot_id AS boot, ledger_stream AS name,"
+        " toUnixTimestamp(toStartOfHour(event_time)) AS hour, ledger_entry AS entry, ledger_cause AS cause, sum(ledger_count) AS count FROM luytre.ledger"
         f" WHERE ledger_entry != 'gap' AND {_where('event_time', since, until, agent)} GROUP BY ALL"
     )
 
 
 def _gaps(since: int, until: int, agent: str) -> str:
     return (
-        "SELECT agent_id, ledger_boot_id AS boot, ledger_stream AS name, toUnixTimestamp(toStartOfHour(event_time)) AS hour,"
-        " ledger_cause AS cause, ledger_first_sequence AS first, ledger_last_sequence AS last FROM luytre.ledger"
+        "SELECT agent_id, ledger_boot_id AS boot, ledger_stream AS name,"
+        " toUnixTimestamp(toStartOfHour(event_time)) AS hour, ledger_cause AS cause, ledger_first_sequence AS first, ledger_last_sequence AS last FROM luytre.ledger"
         f" WHERE ledger_entry = 'gap' AND {_where('event_time', since, until, agent)}"
     )
 

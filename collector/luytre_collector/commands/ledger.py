@@ -71,15 +71,15 @@ def _text(balances: Sequence[Balance], books: Books | None) -> Iterable[str]:
     packets = [one for one in balances if one.packets_seen or one.kernel_dropped]
     streams = [one for one in balances if one not in packets]
     if packets:
-        lines = [("agent", "numbering", "interface", "packets", "dropped", "undecoded")]
-        lines += [
+        table: list[tuple[str, ...]] = [("agent", "numbering", "interface", "packets", "dropped", "undecoded")]
+        table += [
             (one.agent_id, one.boot_id[:8], one.stream, *map(_number, (one.packets_seen, one.kernel_dropped)),
              _number(sum(one.undecoded.values())))
             for one in packets
         ]  # fmt: skip
-        yield from _table(lines, 3)
+        yield from _table(table, 3)
         yield ""
-    lines = [("agent", "numbering", "stream", *_ROWS, "lost", "gaps", "verdict")]
+    lines: list[tuple[str, ...]] = [("agent", "numbering", "stream", *_ROWS, "lost", "gaps", "verdict")]
     lines += [
         (one.agent_id, one.boot_id[:8], one.stream, *(_number(getattr(one, name)) for name in _ROWS),
          _number(sum(one.lost.values())), _number(sum(one.gaps.values())), _verdict(one))
@@ -98,7 +98,9 @@ def _text(balances: Sequence[Balance], books: Books | None) -> Iterable[str]:
 
 def _hours(books: Books) -> Iterable[str]:
     names = ("rows_cut", "rows_spooled", "rows_lost", "gap")
-    lines = [("hour (UTC)", "agent", "numbering", "stream", "cut", "spooled", "lost", "gaps", "stored")]
+    lines: list[tuple[str, ...]] = [
+        ("hour (UTC)", "agent", "numbering", "stream", "cut", "spooled", "lost", "gaps", "stored")
+    ]
     for (key, hour), account in sorted(books.hours.items()):
         counts = [account.total(name) for name in names] + [account.stored]
         if any(counts):
