@@ -2,8 +2,8 @@
 
 Every stage says how many rows it has just seen: the sources hand them on (`rows_cut`), the spool numbers them
 (`rows_spooled`) or cannot keep them (`rows_lost`, with the cause), the uplink sends them (`rows_sent`,
-`rows_resent`), the collector has them (`rows_acknowledged`). Packets are counted by the kernel and the core; of their counters the
-growth is taken. All of an interval is written at its end, and at the end of the agent.
+`rows_resent`), the collector has them (`rows_acknowledged`). Packets are counted by the kernel and the core; of their
+counters the growth is taken. All of an interval is written at its end, and at the end of the agent.
 
 A killed agent takes the counts of its last interval along, at most `interval_seconds`: how many rows it had numbered is
 known all the same, by their numbers.

@@ -236,7 +236,8 @@ def _where(time: str, since: int, until: int, agent: str) -> str:
 def _entries(since: int, until: int, agent: str) -> str:
     return (
         "SELECT agent_id, ledger_boot_id AS boot, ledger_stream AS name,"
-        " toUnixTimestamp(toStartOfHour(event_time)) AS hour, ledger_entry AS entry, ledger_cause AS cause, sum(ledger_count) AS count FROM luytre.ledger"
+        " toUnixTimestamp(toStartOfHour(event_time)) AS hour,"
+        " ledger_entry AS entry, ledger_cause AS cause, sum(ledger_count) AS count FROM luytre.ledger"
         f" WHERE ledger_entry != 'gap' AND {_where('event_time', since, until, agent)} GROUP BY ALL"
     )
 
@@ -244,7 +245,8 @@ def _entries(since: int, until: int, agent: str) -> str:
 def _gaps(since: int, until: int, agent: str) -> str:
     return (
         "SELECT agent_id, ledger_boot_id AS boot, ledger_stream AS name,"
-        " toUnixTimestamp(toStartOfHour(event_time)) AS hour, ledger_cause AS cause, ledger_first_sequence AS first, ledger_last_sequence AS last FROM luytre.ledger"
+        " toUnixTimestamp(toStartOfHour(event_time)) AS hour,"
+        " ledger_cause AS cause, ledger_first_sequence AS first, ledger_last_sequence AS last FROM luytre.ledger"
         f" WHERE ledger_entry = 'gap' AND {_where('event_time', since, until, agent)}"
     )
 
