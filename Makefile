@@ -14,7 +14,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 	--no-emit-package luytre-common --no-emit-package luytre-agent --no-emit-package luytre-collector --no-emit-package luytre-rules
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint test test-rust test-python bench bench-collector bench-idle bench-store demo wheels lock clean
+.PHONY: help setup proto fmt lint test test-rust test-python bench bench-agent bench-collector bench-idle bench-store torture demo wheels lock clean
 
 help: ## show this
 	@awk 'BEGIN {FS = ":.*## "; print "make TARGET\n"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ test-python: setup ## the Python tests; root runs the ones on the real kernel to
 bench: setup ## packets per second of replay, rows per second end to end, beside the floor
 	$(BIN)/python -m tests.bench
 
+bench-agent: setup ## the whole agent under load, and 2,000 agents that come back at once; root
+	$(BIN)/python -m tests.bench.bench_agent
+
 bench-collector: setup ## rows, CPU, delays and memory of the collector alone, beside a bare insert
 	$(BIN)/python -m tests.bench.bench_collector --engine embedded --engine server
 
@@ -74,6 +77,10 @@ bench-idle: setup ## CPU and memory of the whole agent on an idle server, beside
 bench-store: setup ## bytes of every column by codec, and what indexes save
 	$(BIN)/python -m tests.bench.bench_store
 	$(BIN)/python -m tests.bench.bench_indexes
+
+ROUNDS ?= 1000
+torture: setup ## agents and collector killed, cut off and starved ROUNDS times; the tables must hold every row once
+	$(BIN)/python -m tests.torture --rounds $(ROUNDS)
 
 demo: setup ## collector and agent on this machine, a harmless attack story, the alerts
 	$(BIN)/python -m deploy.demo

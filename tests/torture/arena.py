@@ -102,7 +102,7 @@ class Arena:
 collector = "127.0.0.1:{self.relay.port}"
 reconnect_seconds = 0.5
 drain_seconds = 30.0
-answer_seconds = 3.0
+answer_seconds = 10.0
 
 [spool]
 directory = "{self.spool_disk.path / name}"
@@ -146,7 +146,7 @@ ledger_seconds = 0.2
             else:
                 path.unlink(missing_ok=True)
 
-    def settle(self, timeout_s: float = 120.0) -> None:
+    def settle(self, timeout_s: float = 300.0) -> None:
         """Fair weather, everything up, until nothing waits in any spool. ServiceError if that does not come about."""
         self.relay.clear()
         self.spool_disk.relieve()

@@ -127,7 +127,7 @@ def freeze(arena: Arena) -> None:
         return
     service = arena.random.choice(running)
     os.kill(service.pid, signal.SIGSTOP)
-    time.sleep(arena.random.uniform(0.3, 4.0))
+    time.sleep(arena.random.choice([0.3, 1.0, 2.0, 12.0]))
     if arena.random.random() < 0.3:
         _kill(service)
     else:
