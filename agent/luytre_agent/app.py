@@ -23,12 +23,14 @@ from luytre_common.sd_notify import ServiceManager, Watchdog
 from luytre_common.telemetry import Sample
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
-from luytre_agent import __version__, memory, uplink
-from luytre_agent.batch import SealedBatch
+from luytre_agent import __version__, balance, memory, uplink
+from luytre_agent.balance import Balance, Tally
+from luytre_agent.batch import Key, SealedBatch
 from luytre_agent.config import Config
 from luytre_agent.health import Health
 from luytre_agent.heartbeat import Governor, Heart, goodbye
 from luytre_agent.sources import Context, Makers, redaction, wanted
+from luytre_agent.sources.state import StateFile
 from luytre_agent.spool import Spool
 from luytre_agent.supervisor import Supervisor
 from luytre_agent.uplink import Uplink
@@ -106,6 +108,7 @@ class Agent:
         self._service = service or ServiceManager()
         identity = tls.read(config.tls, "agent")
         redaction.apply(config.redact)
+        self.tally = Tally()
         self.spool = Spool(config.spool, uplink.encode, clock, kernel_boot_id())
         self.uplink = Uplink(
             config.uplink,
@@ -114,6 +117,7 @@ class Agent:
             self.spool,
             lambda: hello(config, self.spool.boot_id, clock()),
             random.random,
+            tally=self.tally.add,
         )
         if makers is None:
             context = Context(uplink_addresses(config.uplink.collector))
@@ -123,11 +127,25 @@ class Agent:
         self.governor: Governor | None = None
         heart = Heart(self.uplink.say, self.supervisor.workers, self.spool, lambda: self.governor, clock)
         self.health = Health(config.health, self.samples, self._keep, clock, heart.beat)
+        self.balance = Balance(
+            config.ledger,
+            self.tally,
+            self.supervisor.samples,
+            lambda: self.spool.boot_id,
+            self._keep,
+            clock,
+            StateFile(config.sources.state_directory, "balance"),
+        )
         self._watchdog = Watchdog(self._service, self.hung)
         self._lifecycle = Lifecycle()
 
     def _keep(self, batch: SealedBatch) -> None:
-        self.spool.append(batch, self._clock())
+        key = Key(self.spool.boot_id, batch.table)
+        self.tally.add(key, balance.ROWS_CUT, batch.rows)
+        if self.spool.append(batch, self._clock()):
+            self.tally.add(key, balance.ROWS_SPOOLED, batch.rows)
+        else:
+            self.tally.add(key, balance.ROWS_LOST, batch.rows, "disk")
 
     def samples(self) -> list[Sample]:
         """Every counter of the agent."""
@@ -136,6 +154,7 @@ class Agent:
             *redaction.samples(),
             *self.spool.samples(),
             *self.uplink.samples(),
+            *self.balance.counters.samples(),
             *self._service.counters.samples(),
         ]
 
@@ -149,8 +168,10 @@ class Agent:
         `ended` is called, in any thread, once every source has come to its end.
         """
         self._lifecycle.start("spool", self.spool.open, self.spool.close)
+        self._lifecycle.start("ledger", self.balance.recall, self.balance.leave)
         self._lifecycle.start("uplink", self.uplink.start, self._hang_up)
         self._lifecycle.start("health", self.health.start, self.health.stop)
+        self._lifecycle.start("balance", self.balance.start, self.balance.stop)
         self._lifecycle.start("sources", partial(self.supervisor.start, ended), self.supervisor.stop)
         memory.started()
         _log.info("running: %d sources, spool %s", len(self.supervisor.workers()), self.config.spool.directory)

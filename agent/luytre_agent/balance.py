@@ -5,24 +5,31 @@ Every stage says how many rows it has just seen: the sources hand them on (`rows
 `rows_resent`), the collector has them (`rows_acknowledged`). Packets are counted by the kernel and the core; of their
 counters the growth is taken. All of an interval is written at its end, and at the end of the agent.
 
-A killed agent takes the counts of its last interval along, at most `interval_seconds`: how many rows it had numbered is
+What is acknowledged after the last rows were written waits in a file for the next start. A killed agent takes the
+counts of its last interval along, at most `interval_seconds`: how many rows it had numbered is
 known all the same, by their numbers.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
+from luytre_common.errors import Unavailable
 from luytre_common.lifecycle import background
 from luytre_common.settings import at_least, at_most, setting
-from luytre_common.telemetry import Sample
+from luytre_common.telemetry import Counters, Sample
 
 from luytre_agent import _core
 from luytre_agent.batch import Key, SealedBatch
+from luytre_agent.sources.state import StateFile
 
 TABLE = "ledger"
+
+_log = logging.getLogger("luytre.ledger")
 
 ROWS_CUT = "rows_cut"
 ROWS_SPOOLED = "rows_spooled"
@@ -81,6 +88,23 @@ class Tally:
             taken, self._counts = self._counts, {}
         return taken
 
+    def saved(self) -> dict[str, Any]:
+        """What was not taken, for a file; it is taken by that."""
+        lines = sorted(self.take().items())
+        return {"lines": [[*astuple(line.key), line.entry, line.cause, count] for line, count in lines]}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Add what `saved` gave. ValueError for anything else, and nothing is added."""
+        try:
+            lines = [
+                (Key(str(boot), str(stream)), str(entry), int(count), str(cause))
+                for boot, stream, entry, cause, count in saved.get("lines", [])
+            ]
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"not what was saved: {error}") from None
+        for line in lines:
+            self.add(*line)
+
 
 class Growth:
     """By how much the core's counters have grown. A source that was opened anew counts from 0 again."""
@@ -135,7 +159,11 @@ class Balance:
         boot_id: Callable[[], str],
         sink: Callable[[SealedBatch], object],
         clock: Callable[[], float],
+        file: StateFile,
     ) -> None:
+        """`file` holds between two runs what came too late for the last rows."""
+        self.counters = Counters("ledger")
+        self._file = file
         self._interval_s = config.interval_seconds
         self._tally = tally
         self._samples = samples
@@ -145,6 +173,22 @@ class Balance:
         self._growth = Growth()
         self._stopping = threading.Event()
         self._thread = background("balance", self._run)
+
+    def recall(self) -> None:
+        """Take over what the last run had counted and not written; once, whatever happens then."""
+        try:
+            saved = self._file.open()
+            if saved and self._file.save({}):
+                self._tally.restore(saved)
+        except (Unavailable, ValueError) as error:
+            self.counters.add("recall_failures")
+            _log.warning("%s: %s; the next balance lacks what was counted last", self._file.path, error)
+
+    def leave(self) -> None:
+        """Keep what was counted since the last rows for the next run."""
+        if not self._file.save(self._tally.saved()):
+            self.counters.add("leave_failures")
+            _log.warning("%s: cannot be written; the next balance lacks what was counted last", self._file.path)
 
     def start(self) -> None:
         """Begin to write."""

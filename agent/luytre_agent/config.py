@@ -10,7 +10,7 @@ from typing import Literal
 from luytre_common import settings, tls
 from luytre_common.settings import required, setting
 
-from luytre_agent import health, sources, spool, uplink
+from luytre_agent import balance, health, sources, spool, uplink
 from luytre_agent.sources import redaction
 
 
@@ -39,6 +39,7 @@ class Config:
     sources: sources.Config = setting(sources.Config(), "where rows come from")
     redact: redaction.Config = setting(redaction.Config(), "secrets in command lines and log lines")
     health: health.Config = setting(health.Config(), "the agent's own counters")
+    ledger: balance.Config = setting(balance.Config(), "the balance of packets and rows")
 
 
 def load(path: Path) -> Config:

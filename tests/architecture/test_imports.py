@@ -31,6 +31,7 @@ DOORKEEPERS = {
         "luytre_agent/sources/host/ports.py",
         "luytre_agent/sources/watch/who.py",
         "luytre_agent/health.py",
+        "luytre_agent/balance.py",
     ),
     "chdb": ("luytre_collector/store/embedded.py",),
     "clickhouse_driver": ("luytre_collector/store/driver.py",),

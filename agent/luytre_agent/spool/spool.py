@@ -160,17 +160,23 @@ class Spool:
         self._shelf.remove(oldest)
         return True
 
-    def acknowledge(self, boot_id: str, stream: str, through: int) -> None:
-        """Everything of this numbering up to `through` is stored; segments of which that is all are deleted."""
+    def acknowledge(self, boot_id: str, stream: str, through: int) -> int:
+        """Everything of this numbering up to `through` is stored; segments of which that is all are deleted.
+
+        Returns how many rows are newly stored by that.
+        """
         key = Key(boot_id, stream)
+        rows = 0
         with self._changed:
             for segment in self._shelf.with_key(key):
                 self._ledger.through[key] = max(through, self._ledger.through.get(key, -1))
                 stored = segment.runs[key].settle(through)
                 self._pending -= len(stored)
+                rows += sum(stored)
                 self.counters.add("batches_acknowledged", len(stored), segment.runs[key].table)
                 self.counters.add("rows_acknowledged", sum(stored), segment.runs[key].table)
             self._after_settling()
+        return rows
 
     def refuse(self, boot_id: str, stream: str, first: int) -> None:
         """The batch that begins at `first` will never be stored; it needs no sending any more."""

@@ -80,8 +80,8 @@ class Outbox(Protocol):
     def pending(self, after: Any = None) -> Iterator[Waiting]:
         """The batches behind `after` that are not settled, oldest first."""
 
-    def acknowledge(self, boot_id: str, stream: str, through: int) -> None:
-        """They are stored."""
+    def acknowledge(self, boot_id: str, stream: str, through: int) -> int:
+        """They are stored; returns how many rows are newly so."""
 
     def refuse(self, boot_id: str, stream: str, first: int) -> None:
         """It will never be stored."""
@@ -109,8 +109,10 @@ class Uplink:
         random: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
         told: Callable[[pb.Policy], None] | None = None,
+        tally: Callable[[Key, str, int], object] = lambda key, entry, rows: None,
     ) -> None:
-        """`told` is called with every policy that the collector sends, in the uplink's thread; it must not block."""
+        """`told` is called with every policy that the collector sends, in the uplink's thread; it must not block.
+        `tally` is told of rows that are sent, sent again and acknowledged."""
         self.config = config
         self.counters = Counters("uplink")
         self._tls = tls_config
@@ -122,6 +124,7 @@ class Uplink:
         self._quiet = RateLimited(clock, 60.0)
         self._session = Session(clock())
         self._told = told
+        self._tally = tally
         self._sayings: deque[pb.AgentMessage] = deque(maxlen=_MAX_SAYINGS)
         self._farewell: pb.AgentMessage | None = None
         self._highest: dict[Key, int] = {}
@@ -303,7 +306,9 @@ class Uplink:
             self._highest[record.key] = record.last
         rows = record.last - record.first + 1
         self.counters.add("batches_resent" if again else "batches_sent", label=record.table)
-        self.counters.add("rows_resent" if again else "rows_sent", rows, record.table)
+        entry = "rows_resent" if again else "rows_sent"
+        self.counters.add(entry, rows, record.table)
+        self._tally(record.key, entry, rows)
         self.counters.add("bytes_sent", len(record.batch), record.table)
 
     def _receive(self, session: Session, message: pb.CollectorMessage) -> None:
@@ -339,7 +344,7 @@ class Uplink:
             return
         self.counters.add("acks")
         self._backoff.reset()
-        self._outbox.acknowledge(key.boot_id, key.stream, through)
+        self._tally(key, "rows_acknowledged", self._outbox.acknowledge(key.boot_id, key.stream, through))
 
     def _refuse(self, session: Session, refusal: pb.Refusal, now: float) -> None:
         key = Key(refusal.boot_id, refusal.stream)

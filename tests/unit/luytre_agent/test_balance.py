@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from luytre_agent.balance import (
 )
 from luytre_agent.batch import Key
 from luytre_agent.sources.replay import json_lines
+from luytre_agent.sources.state import StateFile
 from luytre_common.telemetry import Sample
 
 BOOT = "0d4f6c0e-3f0b-4a5e-9d0e-0f5a1d2b3c4d"
@@ -99,7 +101,7 @@ def test_intervals_end_at_their_multiples(now: float, interval: float) -> None:
     assert end / interval == pytest.approx(round(end / interval), abs=1e-6)
 
 
-def test_it_writes_what_was_counted_and_once_more_at_the_end() -> None:
+def test_it_writes_what_was_counted_and_once_more_at_the_end(tmp_path: Path) -> None:
     written: list[Any] = []
     wrote = threading.Event()
     tally = Tally()
@@ -111,7 +113,8 @@ def test_it_writes_what_was_counted_and_once_more_at_the_end() -> None:
 
     values = [packets("packets", 7)]
     clock = iter([1_800_000_059.99, *[1_800_003_600.0] * 1000])
-    balance = Balance(Config(interval_seconds=60.0), tally, lambda: values, lambda: BOOT, keep, lambda: next(clock))
+    config = Config(interval_seconds=60.0)
+    balance = Balance(config, tally, lambda: values, lambda: BOOT, keep, lambda: next(clock), StateFile(tmp_path, "b"))
     balance.start()
     assert wrote.wait(20)
     tally.add(FLOWS, ROWS_CUT, 6)
@@ -124,3 +127,39 @@ def test_it_writes_what_was_counted_and_once_more_at_the_end() -> None:
     ]
     # The interval that ends with an hour is written as part of it.
     assert written[0].first_event == 1_800_003_599_999_999
+
+
+def resting(tally: Tally, folder: Path) -> Balance:
+    return Balance(Config(), tally, list, lambda: BOOT, lambda batch: None, lambda: 0.0, StateFile(folder, "b"))
+
+
+def test_what_comes_after_the_last_rows_waits_for_the_next_run(tmp_path: Path) -> None:
+    first, second, third = Tally(), Tally(), Tally()
+    first.add(FLOWS, "rows_acknowledged", 9)
+    first.add(FLOWS, ROWS_LOST, 2, "disk")
+    resting(first, tmp_path / "state").leave()
+    resting(second, tmp_path / "state").recall()
+    assert second.take() == {Line(FLOWS, "rows_acknowledged"): 9, Line(FLOWS, ROWS_LOST, "disk"): 2}
+    resting(third, tmp_path / "state").recall()  # not twice
+    assert third.take() == {}
+
+
+@pytest.mark.parametrize("lines", ["7", "[[1]]", "[[1, 2, 3, 4, null]]", '[["a", "b", "c", "d", "e"]]', "null"])
+def test_a_file_that_holds_something_else_is_counted_and_not_believed(lines: str, tmp_path: Path) -> None:
+    file = tmp_path / "b.json"
+    file.write_text(f'{{"lines": {lines}}}')
+    tally = Tally()
+    balance = resting(tally, tmp_path)
+    balance.recall()
+    assert tally.take() == {}
+    assert balance.counters.get("recall_failures") == 1
+    assert file.read_text() == "{}"
+
+
+def test_a_folder_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    balance = resting(Tally(), tmp_path / "state")
+    balance.recall()
+    balance.leave()
+    assert balance.counters.get("recall_failures") == 1
+    assert balance.counters.get("leave_failures") == 1
