@@ -215,7 +215,7 @@ def test_a_real_service_is_ready_alive_and_says_where_it_hung(
     path = tmp_path / "agent.toml"
     path.write_text(config.dump(configured).replace('["auto"]', '["lo"]'))
     command = [sys.executable, "-m", "luytre_agent", "run", "--config", str(path)]
-    with Manager("@luytre-test-agent") as manager:
+    with Manager(f"@luytre-test-agent-{os.getpid()}") as manager:
         environment = os.environ | {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "600000"}
         for number, code in ((signal.SIGTERM, 0), (signal.SIGABRT, -signal.SIGABRT)):  # SIGABRT: what a watchdog sends
             with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:

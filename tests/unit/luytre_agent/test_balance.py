@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from luytre_agent.balance import (
     KERNEL_DROPPED,
@@ -93,6 +93,7 @@ def test_counts_become_rows() -> None:
     assert rows_of({}, 1.0) is None
 
 
+@settings(deadline=None)
 @given(now=st.floats(0, 4e9), interval=st.sampled_from([1.0, 60.0, 300.0, 3600.0]))
 def test_intervals_end_at_their_multiples(now: float, interval: float) -> None:
     waits = wait_s(now, interval)

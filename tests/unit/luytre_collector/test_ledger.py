@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from luytre_collector.ledger import Account, Balance, Gap, Key, read, strike
 from luytre_collector.store import embedded, readonly, sql
@@ -78,6 +78,7 @@ def test_each_loss_is_named_with_its_stage(given: Account, gaps: list[Gap], find
     assert strike(key(), given, gaps).findings == [finding]
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 200),
     st.lists(st.tuples(st.integers(0, 199), st.integers(1, 30)), max_size=4),
