@@ -22,6 +22,7 @@ __all__ = [
     "set_redaction",
     "to_json_lines",
     "translations_heard",
+    "verify_ed25519",
 ]
 
 @final
@@ -271,3 +272,7 @@ def to_json_lines(batch: Sealed, first_sequence: int = 0) -> bytes:
 
 def read_only_count(path: str) -> tuple[int, int]:
     """Packets and bytes of a capture file, only read, not decoded: the floor that benchmarks compare with."""
+
+def verify_ed25519(key: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether `signature` (64 bytes) was made over `message` with the private half of `key` (32 bytes), by RFC 8032.
+    False for anything else, of whatever length."""

@@ -113,6 +113,34 @@ def build(kind: type[T], tables: dict[str, Any], path: Path | None = None) -> T:
     return typing.cast(T, value)
 
 
+def overlay(config: T, tables: dict[str, Any]) -> T:
+    """`config` with what the tables give in place of its own values, each checked as by `load`; everything else stays.
+    ConfigError names every fault."""
+    faults: list[str] = []
+    value = _overlay(config, tables, "", faults)
+    if faults:
+        raise ConfigError(None, faults)
+    return typing.cast(T, value)
+
+
+def _overlay(config: Any, tables: dict[str, Any], prefix: str, faults: list[str]) -> Any:
+    hints = get_type_hints(type(config))
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    given: dict[str, Any] = {}
+    for name, value in tables.items():
+        key = f"{prefix}{name}"
+        if name not in fields:
+            faults.append(f"{key}: unknown key; known here: {', '.join(sorted(fields))}")
+        elif dataclasses.is_dataclass(hints[name]) and isinstance(value, dict):
+            given[name] = _overlay(getattr(config, name), value, f"{key}.", faults)
+        else:
+            converted = _convert(hints[name], value, key, faults)
+            if converted is not _BROKEN:
+                given[name] = converted
+                _check(fields[name], converted, key, faults)
+    return dataclasses.replace(config, **given)
+
+
 _BROKEN = object()
 
 

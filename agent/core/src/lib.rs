@@ -16,6 +16,7 @@ pub mod host;
 mod mapping;
 mod memory;
 pub mod schema;
+pub mod signature;
 
 #[cfg(feature = "python")]
 mod python;

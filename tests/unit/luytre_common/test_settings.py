@@ -143,3 +143,26 @@ def test_paths_and_numbers_that_the_system_cannot_take() -> None:
     assert "folder" in raised.value.faults[0] + raised.value.faults[1]
     with pytest.raises(ConfigError, match="cannot be a path"):
         build(address="a:1", folder="")
+
+
+def test_an_overlay_changes_what_it_gives_and_nothing_else() -> None:
+    config = build(address="a:1", tags=["a"], inner={"size": 3})
+    changed = settings.overlay(config, {"inner": {"level": "high"}, "ratio": 1})
+    assert changed == build(address="a:1", tags=["a"], inner={"size": 3, "level": "high"}, ratio=1.0)
+    assert settings.overlay(config, {}) == config
+
+
+def test_an_overlay_is_checked_as_a_file_is() -> None:
+    config = build(address="a:1")
+    with pytest.raises(ConfigError) as caught:
+        settings.overlay(config, {"inner": {"size": 11, "sise": 1}, "on": "yes", "item": [{}], "x": {}, "name": {}})
+    assert caught.value.faults == (
+        "inner.size: 11 is too large; the most is 10",
+        "inner.sise: unknown key; known here: level, size",
+        'on: "yes" is not true or false',
+        "item[0].name: missing; what it is called",
+        "x: unknown key; known here: address, folder, inner, item, name, on, ratio, tags",
+        "name: {} is not a string",
+    )
+    with pytest.raises(ConfigError, match="inner: 3 is not a table"):
+        settings.overlay(config, {"inner": 3})

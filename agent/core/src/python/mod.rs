@@ -8,6 +8,7 @@ mod redact;
 mod replay;
 mod rows;
 mod shared;
+mod signature;
 mod sockets;
 
 use pyo3::exceptions::PyValueError;
@@ -29,6 +30,8 @@ mod _core {
     use super::replay::{FileReplay, read_only_count};
     #[pymodule_export]
     use super::rows::TableBuilder;
+    #[pymodule_export]
+    use super::signature::verify_ed25519;
     #[pymodule_export]
     use super::sockets::{Owners, SocketEvents, listening_ports, translations_heard};
 }
