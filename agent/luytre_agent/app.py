@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from luytre_common import tls
+from luytre_common.errors import ConfigError, LuytreError
 from luytre_common.lifecycle import Lifecycle
 from luytre_common.sd_notify import ServiceManager, Watchdog
 from luytre_common.telemetry import Sample
@@ -26,9 +27,12 @@ from luytre_common.wire.v1 import ingest_pb2 as pb
 from luytre_agent import __version__, balance, memory, uplink
 from luytre_agent.balance import Balance, Tally
 from luytre_agent.batch import Key, SealedBatch
+from luytre_agent.certificate import facts
 from luytre_agent.config import Config
 from luytre_agent.health import Health
 from luytre_agent.heartbeat import Governor, Heart, goodbye
+from luytre_agent.policy import Policies
+from luytre_agent.settings import Settings
 from luytre_agent.sources import Context, Makers, redaction, wanted
 from luytre_agent.sources.state import StateFile
 from luytre_agent.spool import Spool
@@ -52,7 +56,7 @@ def kernel_boot_id() -> str:
     return _KERNEL_BOOT_ID.read_text().strip()
 
 
-def hello(config: Config, boot_id: str, now: float) -> pb.Hello:
+def hello(config: Config, boot_id: str, now: float, policy_version: int = 0) -> pb.Hello:
     """Who we say we are. The collector believes the certificate only."""
     try:
         system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
@@ -66,6 +70,7 @@ def hello(config: Config, boot_id: str, now: float) -> pb.Hello:
         operating_system=system,
         kernel=platform.release(),
         agent_time_us=int(now * 1_000_000),
+        policy_version=policy_version,
     )
 
 
@@ -115,14 +120,15 @@ class Agent:
             config.tls,
             identity,
             self.spool,
-            lambda: hello(config, self.spool.boot_id, clock()),
+            lambda: hello(config, self.spool.boot_id, clock(), self.policies.version if self.policies else 0),
             random.random,
             tally=self.tally.add,
+            told=self._told,
+            welcomed=self._welcomed,
         )
-        if makers is None:
-            context = Context(uplink_addresses(config.uplink.collector))
-            makers = lambda: wanted(config.sources, context)  # noqa: E731
-        self.supervisor = Supervisor(makers, self._keep, _retry_wait, config.sources.refresh_seconds)
+        context = Context(() if makers else uplink_addresses(config.uplink.collector))
+        make = (lambda sources: makers()) if makers else (lambda sources: wanted(sources, context))
+        self.supervisor = Supervisor(dict, self._keep, _retry_wait, config.sources.refresh_seconds)
         #: Decides how much is done while the host has little to spare; None: everything is done.
         self.governor: Governor | None = None
         heart = Heart(self.uplink.say, self.supervisor.workers, self.spool, lambda: self.governor, clock)
@@ -136,6 +142,14 @@ class Agent:
             clock,
             StateFile(config.sources.state_directory, "balance"),
         )
+        #: What is in force: the host's own configuration, and over it what a policy says.
+        self.settings = Settings(config, make, self.supervisor, self.health, lambda: self.uplink.connected)
+        self.policies: Policies | None = None
+        if makers is None:
+            agent_id = facts(identity.certificate).common_name  # what the collector says that we are proves nothing
+            self.policies = Policies(
+                config.policy, config.policy_folder, agent_id, self.settings, self.uplink.say, clock
+            )
         self._watchdog = Watchdog(self._service, self.hung)
         self._lifecycle = Lifecycle()
 
@@ -156,6 +170,7 @@ class Agent:
             *self.uplink.samples(),
             *self.balance.counters.samples(),
             *self._service.counters.samples(),
+            *(self.policies.samples() if self.policies else ()),
         ]
 
     def hung(self, limit_s: float) -> list[str]:
@@ -168,13 +183,45 @@ class Agent:
         `ended` is called, in any thread, once every source has come to its end.
         """
         self._lifecycle.start("spool", self.spool.open, self.spool.close)
+        self._lifecycle.start("policy", self._follow_policy, lambda: None)
         self._lifecycle.start("ledger", self.balance.recall, self.balance.leave)
         self._lifecycle.start("uplink", self.uplink.start, self._hang_up)
         self._lifecycle.start("health", self.health.start, self.health.stop)
         self._lifecycle.start("balance", self.balance.start, self.balance.stop)
-        self._lifecycle.start("sources", partial(self.supervisor.start, ended), self.supervisor.stop)
+        self._lifecycle.start("sources", partial(self._start_sources, ended), self.supervisor.stop)
+        if self.policies:
+            self._lifecycle.start("policies", self.policies.start, self.policies.stop)
         memory.started()
         _log.info("running: %d sources, spool %s", len(self.supervisor.workers()), self.config.spool.directory)
+
+    def _follow_policy(self) -> None:
+        """What was in force when the agent ended is in force from the start; the spool's lock says that it is ours."""
+        given = self.policies.load() if self.policies else {}
+        try:
+            put = self.settings.prepare(given)
+        except ConfigError as error:
+            assert self.policies is not None
+            self.policies.fall_back(str(error))
+            put = self.settings.prepare({})
+        put()
+
+    def _start_sources(self, ended: Callable[[], object]) -> None:
+        try:
+            self.supervisor.start(ended)
+        except LuytreError as error:
+            if not self.policies or not self.settings.changed:
+                raise
+            self.policies.fall_back(str(error))
+            self.settings.prepare({})()
+            self.supervisor.start(ended)
+
+    def _told(self, policy: pb.Policy) -> None:
+        if self.policies:
+            self.policies.told(policy)
+
+    def _welcomed(self) -> None:
+        if self.policies:
+            self.policies.welcomed()
 
     def run(self, stop: threading.Event, seconds: float | None = None) -> None:
         """From start to end: until `stop`, for `seconds`, or until every source has come to its end; then `stop` is set

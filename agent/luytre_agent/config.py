@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from luytre_common import settings, tls
+from luytre_common.errors import ConfigError
+from luytre_common.policy import ALLOWED
 from luytre_common.settings import required, setting
 
-from luytre_agent import balance, health, sources, spool, uplink
+from luytre_agent import balance, health, policy, sources, spool, uplink
 from luytre_agent.sources import redaction
 
 
@@ -40,11 +43,35 @@ class Config:
     redact: redaction.Config = setting(redaction.Config(), "secrets in command lines and log lines")
     health: health.Config = setting(health.Config(), "the agent's own counters")
     ledger: balance.Config = setting(balance.Config(), "the balance of packets and rows")
+    policy: policy.Config = setting(policy.Config(), "settings that come signed, through the collector")
+
+    @property
+    def policy_folder(self) -> Path:
+        """Where the policy in force is kept."""
+        return self.policy.folder(self.spool.directory)
 
 
 def load(path: Path) -> Config:
     """Read the file. ConfigError names every fault."""
     return settings.load(Config, path)
+
+
+def effective(own: Config, given: Mapping[str, Any]) -> Config:
+    """The host's own configuration with what a policy sets, by dotted key. ConfigError if that is none, or leaves
+    nothing to do; `own` stays as it is."""
+    tables: dict[str, Any] = {}
+    for key, value in given.items():
+        *parts, name = key.split(".")
+        inner, before = tables, own
+        for part in parts:
+            inner, before = inner.setdefault(part, {}), getattr(before, part)
+        inner[name] = value if not ALLOWED[key].added else [*getattr(before, name), *value]
+    made = settings.overlay(own, tables)
+    if given and not sources.kinds(made.sources) - {"replay"}:
+        raise ConfigError(
+            None, ["sources: the policy turns off every source; an agent with none could not start again"]
+        )
+    return made
 
 
 def dump(config: Config) -> str:

@@ -68,7 +68,8 @@ class Health:
         self._gather = gather
         self._sink = sink
         self._clock = clock
-        self._stopping = threading.Event()
+        self._stopping = False
+        self._wake = threading.Event()
         self._thread = background("health", self._run)
 
     def start(self) -> None:
@@ -81,17 +82,29 @@ class Health:
         if batch is not None:
             self._sink(batch)
 
+    def reconfigure(self, config: Config) -> None:
+        """Another rhythm from now on."""
+        self._interval_s, self._heartbeat_s = config.interval_seconds, config.heartbeat_seconds
+        self._wake.set()
+
     def stop(self) -> None:
         """Write the last values, and end."""
-        self._stopping.set()
+        self._stopping = True
+        self._wake.set()
         self._thread.join()
         self.write()
 
     def _run(self) -> None:
         now = time.monotonic()
         write_at, beat_at = now + self._interval_s, now
-        while not self._stopping.wait(max(0.0, min(write_at, beat_at) - time.monotonic())):
+        while True:
+            woken = self._wake.wait(max(0.0, min(write_at, beat_at) - time.monotonic()))
+            if self._stopping:
+                return
             now = time.monotonic()
+            if woken:
+                self._wake.clear()
+                write_at, beat_at = min(write_at, now + self._interval_s), min(beat_at, now + self._heartbeat_s)
             if now >= beat_at:
                 beat_at = now + (self._heartbeat_s if self._beat() else min(self._heartbeat_s, _AGAIN_S))
             if now >= write_at:

@@ -39,6 +39,7 @@ class Supervisor:
         self._ended: Callable[[], object] = lambda: None
         self._workers: dict[str, Worker] = {}
         self._lock = threading.Lock()
+        self._adjusting = threading.Lock()
         self._stopping = threading.Event()
         self._thread = background("supervisor", self._run)
 
@@ -58,6 +59,7 @@ class Supervisor:
         if all(worker.state is State.UNAVAILABLE for worker in self.workers()):
             reasons = "; ".join(f"{worker.name}: {worker.reason or 'failed'}" for worker in self.workers())
             _stop(self.workers())
+            self._workers.clear()
             raise LuytreError(f"no source is available: {reasons or 'none is configured; see [sources] in the config'}")
         self._thread.start()
 
@@ -69,6 +71,20 @@ class Supervisor:
     def hung(self, limit_s: float) -> list[str]:
         """The sources that have made no step for so long."""
         return [worker.name for worker in self.workers() if worker.hung(limit_s)]
+
+    def reconfigure(self, wanted: Callable[[], Makers], refresh_s: float, changed: Callable[[str], bool]) -> None:
+        """From now on there should be what `wanted` says. Workers whose names are `changed` are closed and made anew;
+        those that are wanted as before go on. OSError, and nothing has changed, if `wanted` cannot say. Before the
+        start it is only taken down."""
+        with self._adjusting:
+            makers = wanted() if self._thread.is_alive() else None
+            self._wanted, self._refresh_s = wanted, refresh_s
+            if makers is not None:
+                self._adjust(makers, changed=changed)
+
+    def failures(self, name: str) -> int:
+        """How often the source of this name has failed."""
+        return self.counters.get("source_failures", name)
 
     def finished(self) -> bool:
         """Whether every source has come to its end (files only)."""
@@ -93,14 +109,18 @@ class Supervisor:
     def _run(self) -> None:
         while not self._stopping.wait(self._refresh_s):
             try:
-                self._adjust(self._wanted(), count=True)
+                with self._adjusting:
+                    self._adjust(self._wanted(), count=True)
             except OSError as error:
                 self.counters.add("refresh_failures")
                 _log.error("cannot list the interfaces: %s", error)
 
-    def _adjust(self, makers: Makers, count: bool = False) -> None:
+    def _adjust(self, makers: Makers, count: bool = False, changed: Callable[[str], bool] = lambda name: False) -> None:
         with self._lock:
-            gone = [self._workers.pop(name) for name in list(self._workers) if name not in makers]
+            left = [name for name in self._workers if name not in makers or changed(name)]
+            gone = [self._workers.pop(name) for name in left]
+        _stop(gone)  # before one of the same name is opened: some of what sources hold is there once
+        with self._lock:
             new = [name for name in makers if name not in self._workers]
             for name in new:
                 self._workers[name] = Worker(
@@ -110,7 +130,6 @@ class Supervisor:
         if count:
             self.counters.add("sources_appeared", len(new))
             self.counters.add("sources_vanished", len(gone))
-        _stop(gone)
 
 
 def _stop(workers: list[Worker]) -> None:

@@ -30,6 +30,7 @@ DOORKEEPERS = {
         "luytre_agent/sources/rows.py",
         "luytre_agent/sources/host/ports.py",
         "luytre_agent/sources/watch/who.py",
+        "luytre_agent/policy/judge.py",
         "luytre_agent/health.py",
         "luytre_agent/balance.py",
     ),

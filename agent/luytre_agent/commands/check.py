@@ -14,7 +14,7 @@ from typing import Any
 from luytre_common import tls
 from luytre_common.errors import EXIT_FAILURE, EXIT_OK, LuytreError, Unavailable
 
-from luytre_agent import config, uplink
+from luytre_agent import config, policy, uplink
 from luytre_agent.app import hello, uplink_addresses
 from luytre_agent.certificate import facts
 from luytre_agent.commands.options import add_command, add_config, seconds
@@ -80,11 +80,23 @@ def look(loaded: config.Config, timeout_s: float) -> Iterator[Finding]:
         yield Finding("spool", True, examine(loaded.spool))
     except LuytreError as error:
         yield Finding("spool", False, *_split(error))
+    loaded, finding = _policy(loaded)
+    yield finding
     makers = wanted(loaded.sources, Context(uplink_addresses(loaded.uplink.collector)))
     if not makers:
         yield Finding("sources", False, "none is configured", "enable one in [sources]")
     for name, make in makers.items():
         yield _source(name, make)
+
+
+def _policy(own: config.Config) -> tuple[config.Config, Finding]:
+    """The configuration in force, and what policy does to it."""
+    now = time.time()
+    try:
+        shown = policy.show(own.policy, own.policy_folder, own.tls.certificate, lambda: now)
+        return config.effective(own, shown.settings), Finding("policy", True, policy.sentence(shown, now))
+    except LuytreError as error:
+        return own, Finding("policy", False, *_split(error))
 
 
 def _split(error: LuytreError) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from luytre_common.settings import at_least, setting
@@ -69,4 +69,28 @@ def wanted(config: Config, context: Context) -> Makers:
     return {name: maker for build in SOURCES.values() for name, maker in build(config, context).items()}
 
 
-__all__ = ["SOURCES", "Config", "Context", "Makers", "SealedBatch", "Source", "wanted"]
+#: Whose switch a source was built by, besides its own settings: whose sockets are, packets ask only if somebody knows.
+_DEPENDS = {"packets": "sockets", "files": "processes"}
+
+
+def kinds(config: Config) -> frozenset[str]:
+    """The kinds of sources that are configured to run."""
+    return frozenset(kind for kind in SOURCES if getattr(getattr(config, kind), "enabled", True))
+
+
+def changed(before: Config, after: Config, redaction_too: bool = False) -> frozenset[str]:
+    """The kinds whose sources must be made anew. What interfaces there are does not change how one is captured;
+    processes take the redaction when they are opened, all others each time."""
+    found = {kind for kind in SOURCES if _settings(before, kind) != _settings(after, kind)}
+    for kind, other in _DEPENDS.items():
+        if getattr(before, other).enabled != getattr(after, other).enabled:
+            found.add(kind)
+    return frozenset(found | ({"processes"} if redaction_too else set()))
+
+
+def _settings(config: Config, kind: str) -> object:
+    own = getattr(config, kind)
+    return replace(own, interfaces=[], interface=[]) if isinstance(own, packets.Config) else own
+
+
+__all__ = ["SOURCES", "Config", "Context", "Makers", "SealedBatch", "Source", "changed", "kinds", "wanted"]

@@ -29,9 +29,16 @@ class Config:
     )
 
 
+#: Texts and finds of redactions that were in force before: counters only grow.
+_before = (0, 0)
+
+
 def apply(config: Config) -> None:
-    """Set it for this process; to be called before sources are opened."""
+    """Set it for this process: sources take it when they are opened."""
+    global _before
+    texts, found = _core.redaction_counts()
     _core.set_redaction(enabled=config.enabled, patterns=config.patterns)
+    _before = (_before[0] + texts, _before[1] + found)
 
 
 def redact(text: str) -> str:
@@ -41,5 +48,5 @@ def redact(text: str) -> str:
 
 def samples() -> Sequence[Sample]:
     """Texts looked at, and those in which something was found."""
-    texts, found = _core.redaction_counts()
+    texts, found = (now + before for now, before in zip(_core.redaction_counts(), _before, strict=True))
     return [Sample("redact", "texts", "", texts), Sample("redact", "found", "", found)]

@@ -110,9 +110,11 @@ class Uplink:
         clock: Callable[[], float] = time.monotonic,
         told: Callable[[pb.Policy], None] | None = None,
         tally: Callable[[Key, str, int], object] = lambda key, entry, rows: None,
+        welcomed: Callable[[], object] | None = None,
     ) -> None:
-        """`told` is called with every policy that the collector sends, in the uplink's thread; it must not block.
-        `tally` is told of rows that are sent, sent again and acknowledged."""
+        """`told` is called with every policy that the collector sends, `welcomed` whenever it has let us in: both in
+        the uplink's thread, so they must not block. `tally` is told of rows that are sent, sent again and
+        acknowledged."""
         self.config = config
         self.counters = Counters("uplink")
         self._tls = tls_config
@@ -125,6 +127,7 @@ class Uplink:
         self._session = Session(clock())
         self._told = told
         self._tally = tally
+        self._welcomed = welcomed
         self._sayings: deque[pb.AgentMessage] = deque(maxlen=_MAX_SAYINGS)
         self._farewell: pb.AgentMessage | None = None
         self._highest: dict[Key, int] = {}
@@ -185,10 +188,16 @@ class Uplink:
         self._news.set()
         self._room.set()
 
+    @property
+    def connected(self) -> bool:
+        """Whether the collector has let us in and is still there."""
+        session = self._session
+        return session.welcomed and not session.closed
+
     def samples(self) -> list[Sample]:
         """The counters, and whether there is a connection."""
         session = self._session
-        self.counters.set("connected", int(session.welcomed and not session.closed))
+        self.counters.set("connected", int(self.connected))
         self.counters.set("batches_in_flight", len(session.flights))
         return self.counters.samples()
 
@@ -335,6 +344,8 @@ class Uplink:
             _log.info("connected to collector %s as %s", self.config.collector, welcome.agent_id)
         if welcome.protocol != PROTOCOL:
             self.counters.add("protocol_mismatches")
+        if self._welcomed:
+            self._welcomed()
 
     def _acknowledge(self, session: Session, ack: pb.Ack, now: float) -> None:
         key = Key(ack.boot_id, ack.stream)

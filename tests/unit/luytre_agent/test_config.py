@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from luytre_agent import config
-from luytre_common.errors import UserError
+from luytre_common import settings
+from luytre_common.errors import ConfigError, UserError
 
 GOLDEN = Path(__file__).parents[2] / "golden/config/agent"
 SHIPPED = Path(__file__).parents[3] / "deploy/config/agent.toml"
@@ -46,3 +47,37 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
 def test_the_host_name_is_the_systems_unless_given() -> None:
     assert config.Agent(name="web-01").host_name == "web-01"
     assert config.Agent().host_name
+
+
+def test_a_policy_lies_over_the_hosts_own() -> None:
+    own = config.load(GOLDEN / "minimal/in.toml")
+    assert config.effective(own, {}) == own
+    given = {"sources.files.web_roots": ["/var/www"], "sources.sockets.enabled": False, "health.interval_seconds": 5}
+    made = config.effective(own, given)
+    assert (made.sources.files.web_roots, made.sources.sockets.enabled, made.health.interval_seconds) == (
+        ["/var/www"],
+        False,
+        5.0,
+    )
+    assert (made.tls, made.uplink, made.sources.packets) == (own.tls, own.uplink, own.sources.packets)
+
+
+def test_patterns_of_a_policy_are_added_to_the_hosts_own() -> None:
+    own = settings.overlay(config.load(GOLDEN / "minimal/in.toml"), {"redact": {"patterns": ["a"]}})
+    made = config.effective(own, {"redact.patterns": ["b"]})
+    assert made.redact.patterns == ["a", "b"]
+    assert own.redact.patterns == ["a"]
+
+
+def test_a_policy_that_is_no_configuration_says_why() -> None:
+    own = config.load(GOLDEN / "minimal/in.toml")
+    with pytest.raises(ConfigError, match=r"redact\.patterns: .* is not a pattern"):
+        config.effective(own, {"redact.patterns": ["("]})
+    kinds = ("files", "logins", "packets", "processes", "sockets", "network", "inventory")
+    with pytest.raises(ConfigError, match="turns off every source"):
+        config.effective(own, {f"sources.{kind}.enabled": False for kind in kinds})
+
+
+def test_the_policys_state_lies_beside_the_spool() -> None:
+    own = config.load(GOLDEN / "minimal/in.toml")
+    assert own.policy_folder == own.spool.directory.with_name(own.spool.directory.name + "-policy")

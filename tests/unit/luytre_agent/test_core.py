@@ -17,6 +17,7 @@ import pytest
 import zstandard
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from luytre_agent import _core
 from luytre_agent._core import (
     FileReplay,
     LiveCapture,
@@ -24,7 +25,6 @@ from luytre_agent._core import (
     TableBuilder,
     read_only_count,
     to_json_lines,
-    verify_ed25519,
 )
 from luytre_common.schema import WIRE_TABLES, Kind, Maker, Table
 from luytre_common.wire.limits import MAX_ROWS
@@ -329,13 +329,13 @@ def test_a_signature_is_good_for_one_key_and_one_message() -> None:
     key = private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     for message in (b"", b"luytre policy 1\nversion = 1\n", bytes(100_000)):
         signature = private.sign(message)
-        assert verify_ed25519(key, message, signature)
-        assert not verify_ed25519(key, message + b" ", signature)
-        assert not verify_ed25519(bytes(32), message, signature)
-        assert not verify_ed25519(key, message, signature[:-1])
-        assert not verify_ed25519(key[:-1], message, signature)
-        assert not verify_ed25519(b"", message, b"")
+        assert _core.verify_ed25519(key, message, signature)
+        assert not _core.verify_ed25519(key, message + b" ", signature)
+        assert not _core.verify_ed25519(bytes(32), message, signature)
+        assert not _core.verify_ed25519(key, message, signature[:-1])
+        assert not _core.verify_ed25519(key[:-1], message, signature)
+        assert not _core.verify_ed25519(b"", message, b"")
         for bit in (0, 100, 255, 256, 400, 511):
             other = bytearray(signature)
             other[bit // 8] ^= 1 << bit % 8
-            assert not verify_ed25519(key, message, bytes(other))
+            assert not _core.verify_ed25519(key, message, bytes(other))

@@ -64,3 +64,21 @@ def test_the_heart_beats_beside_and_is_asked_again_soon_while_nobody_hears() -> 
     assert writes == []
     health.stop()
     assert len(writes) == 1
+
+
+def test_another_rhythm_counts_at_once() -> None:
+    written, beaten = threading.Event(), threading.Event()
+
+    def beat() -> bool:
+        beaten.set()
+        return True
+
+    config = Config(interval_seconds=600.0, heartbeat_seconds=20.0)
+    health = Health(config, lambda: [Sample("a", "b", "", 1)], lambda _: written.set(), lambda: 5.0, beat)
+    health.start()
+    assert beaten.wait(20)
+    beaten.clear()
+    health.reconfigure(Config(interval_seconds=0.01, heartbeat_seconds=0.1))
+    assert written.wait(20)
+    assert beaten.wait(20)
+    health.stop()

@@ -145,3 +145,53 @@ def test_a_real_interface_that_comes_goes_and_comes_again() -> None:
     assert supervisor.counters.samples() == [
         one for one in supervisor.counters.samples() if one.name != "source_failures"
     ]
+
+
+def test_reconfigured_only_what_changed_is_made_anew() -> None:
+    made: dict[str, list[Scripted]] = {name: [] for name in ("files", "packets:a", "packets:b", "sockets")}
+
+    def maker(name: str) -> Callable[[], Scripted]:
+        def one() -> Scripted:
+            source = Scripted(name=name)
+            made[name].append(source)
+            return source
+
+        return one
+
+    wanted = {name: maker(name) for name in ("files", "packets:a", "sockets")}
+    supervisor = make(lambda: wanted, [])
+    supervisor.reconfigure(lambda: wanted, 600.0, lambda name: True)  # before the start it is only taken down
+    assert supervisor.workers() == []
+    supervisor.start()
+    after = {name: maker(name) for name in ("files", "packets:a", "packets:b")}
+    supervisor.reconfigure(lambda: after, 0.01, lambda name: name == "files")
+    assert [worker.name for worker in supervisor.workers()] == ["packets:a", "files", "packets:b"]
+    for worker in supervisor.workers():
+        assert worker.settled.wait(20)
+    assert {name: [source.closed for source in sources] for name, sources in made.items()} == {
+        "files": [1, 0],
+        "packets:a": [0],
+        "packets:b": [0],
+        "sockets": [1],
+    }
+
+    def unknown() -> Any:
+        raise OSError(1, "no netlink here")
+
+    with pytest.raises(OSError, match="no netlink here"):
+        supervisor.reconfigure(unknown, 600.0, lambda name: True)
+    assert len(supervisor.workers()) == 3
+    supervisor.stop()
+    assert {sources[-1].closed for sources in made.values()} == {1}
+
+
+def test_failures_are_counted_for_each_source() -> None:
+    wanted = {"good": lambda: Scripted(name="good"), "bad": lambda: Scripted(polls=[ValueError("x")])}
+    supervisor = make(lambda: wanted, [])
+    supervisor.start()
+    (bad,) = (worker for worker in supervisor.workers() if worker.name == "bad")
+    until = time.monotonic() + 20
+    while bad.state is not State.UNAVAILABLE and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (supervisor.failures("bad"), supervisor.failures("good")) == (1, 0)
+    supervisor.stop()

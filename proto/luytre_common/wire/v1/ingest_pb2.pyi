@@ -20,6 +20,7 @@ class PolicyState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     POLICY_STATE_REFUSED: _ClassVar[PolicyState]
     POLICY_STATE_ROLLED_BACK: _ClassVar[PolicyState]
     POLICY_STATE_TRYING: _ClassVar[PolicyState]
+    POLICY_STATE_EXPIRED: _ClassVar[PolicyState]
 
 class RefusalCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -36,6 +37,7 @@ POLICY_STATE_APPLIED: PolicyState
 POLICY_STATE_REFUSED: PolicyState
 POLICY_STATE_ROLLED_BACK: PolicyState
 POLICY_STATE_TRYING: PolicyState
+POLICY_STATE_EXPIRED: PolicyState
 REFUSAL_CODE_UNSPECIFIED: RefusalCode
 REFUSAL_CODE_UNKNOWN_TABLE: RefusalCode
 REFUSAL_CODE_BAD_ENVELOPE: RefusalCode

@@ -18,10 +18,13 @@ def standard() -> Iterator[None]:
 
 def test_secrets_go_and_the_rest_stays() -> None:
     redaction.apply(Config())
+    before = {sample.name: sample.value for sample in redaction.samples()}
     line = "sudo: an : COMMAND=/usr/bin/mysql -phunter2 --host db; TOKEN=hunter2"
     assert redaction.redact(line) == "sudo: an : COMMAND=/usr/bin/mysql -p[redacted] --host db; TOKEN=[redacted]"
     assert redaction.redact("ls -la /etc/passwd") == "ls -la /etc/passwd"
-    assert {sample.name: sample.value for sample in redaction.samples()} == {"texts": 2, "found": 1}
+    redaction.apply(Config(patterns=["x"]))  # counters go on
+    after = {sample.name: sample.value for sample in redaction.samples()}
+    assert {name: after[name] - before[name] for name in after} == {"texts": 2, "found": 1}
 
 
 def test_it_can_be_switched_off_and_taught() -> None:
