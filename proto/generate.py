@@ -17,7 +17,7 @@ WIRE = HERE / "luytre_common" / "wire" / "v1"
 
 # After HERE is on the path, so that the script runs from a checkout in which nothing is installed yet.
 sys.path.insert(0, str(HERE))
-from luytre_common.schema import TABLES, WIRE_TABLES, Column, Kind, Maker, Table  # noqa: E402
+from luytre_common.schema import STORED_TABLES, WIRE_TABLES, Column, Kind, Maker, Table  # noqa: E402
 
 
 def protobuf() -> dict[Path, str]:
@@ -146,9 +146,10 @@ def markdown() -> dict[Path, str]:
         "Absent is the type's zero: there is no NULL. "
         "*Made by* says who fills a column: the agent, the collector, or SQL when it is asked for (ALIAS).\n",
         "Every table ends with the same columns, from `agent_id` to `collector_time`; a row's identity is "
-        "`(agent_id, boot_id, stream, sequence)`.\n",
+        "`(agent_id, boot_id, stream, sequence)`. Not so `organisations`, `systems` and `agents`: they have one row "
+        "for each key, the newest, which `FINAL` and the views in `luytre_local` pick out.\n",
     ]
-    for table in TABLES.values():
+    for table in STORED_TABLES.values():
         parts += [
             f"## {table.name}\n",
             f"{table.meaning}. Event time: `{table.event_time}`. Order: `({', '.join(table.order_by)})`.\n",

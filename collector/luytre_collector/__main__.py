@@ -10,12 +10,23 @@ from pathlib import Path
 from luytre_common.commandline import guarded
 
 from luytre_collector import __version__
-from luytre_collector.commands import asking, completion, http, keeping, ledger, pki, planning, rules, running
+from luytre_collector.commands import (
+    asking,
+    completion,
+    http,
+    inventory,
+    keeping,
+    ledger,
+    pki,
+    planning,
+    rules,
+    running,
+)
 
 DEFAULT_CONFIG = Path("/etc/luytre/collector.toml")
 
 #: Every group of commands, in the order of `--help`.
-COMMANDS = (running, asking, ledger, http, keeping, rules, planning, pki, completion)
+COMMANDS = (running, asking, inventory, ledger, http, keeping, rules, planning, pki, completion)
 
 _EXAMPLES = """\
 examples:

@@ -19,7 +19,8 @@ from luytre_common import tls
 from luytre_common.sd_notify import ServiceManager, Watchdog
 from luytre_common.telemetry import Counters
 
-from luytre_collector import enrich, notify, query
+from luytre_collector import enrich, notify, query, registers, sites
+from luytre_collector.agents import AgentWriter
 from luytre_collector.config import Config
 from luytre_collector.detect import rules
 from luytre_collector.detect.correlate import Correlator
@@ -27,17 +28,19 @@ from luytre_collector.detect.model import RuleSet
 from luytre_collector.detect.query import Scheduler
 from luytre_collector.detect.stream import Matcher
 from luytre_collector.disk import DiskWatch
+from luytre_collector.expiry import Expiry
 from luytre_collector.health import HealthWriter
 from luytre_collector.httpd import server as httpd
 from luytre_collector.ingest.admit import Admitted
 from luytre_collector.ingest.presence import Presence
 from luytre_collector.ingest.quarantine import Quarantine
+from luytre_collector.ingest.roster import Roster
 from luytre_collector.ingest.server import IngestServer
 from luytre_collector.ingest.session import Outcome
 from luytre_collector.notify.outbox import Outbox
 from luytre_collector.periodic import Periodic, ScheduledRules
 from luytre_collector.pipeline import AlertRaiser, Pipeline, Postponed, Stored, Verdict
-from luytre_collector.retention import Retention
+from luytre_collector.retention import Keeping
 from luytre_collector.rollups import Rollups
 from luytre_collector.selfwatch import SelfWatch
 from luytre_collector.store.choose import make_store
@@ -57,6 +60,7 @@ PARTS = (
     "query",
     "http",
     "rollups",
+    "agents",
     "retention",
     "disk",
     "presence",
@@ -83,14 +87,22 @@ async def run(
     stop = _stop_signal()
     identity = tls.read(config.ingest.tls, "collector")
     httpd.check(config.http, config.ingest.tls)
+    declared = sites.read(config.sites)
+    keeping = Keeping(config.retention, declared)
     async with contextlib.AsyncExitStack() as closing:
         store = make_store(config.store, counters["store"])
         store.open()
         closing.callback(store.close)
         for line in store.migrate():
             _log.info("store: %s", line)
+        for line in registers.declare(store, declared, keeping.system_days, int(clock() * 1_000_000)):
+            _log.info("sites: %s", line)
+        expiry = Expiry(store, keeping, clock, counters["retention"])
+        for line in expiry.settle():
+            _log.info("retention: %s", line)
         if (socket := query.socket_path(config.store)) is not None:
-            await closing.enter_async_context(query.serve_queries(store, socket, counters["query"]))
+            deeds = {"expire": expiry.take_all}
+            await closing.enter_async_context(query.serve_queries(store, socket, counters["query"], deeds))
         if isinstance(store, EmbeddedStore):
             await closing.enter_async_context(
                 httpd.serve(config.http, config.ingest.tls, store.ask, name, counters["http"], time.monotonic)
@@ -137,13 +149,11 @@ async def run(
             closing.callback(summing.close)
             summing.start()
 
-        retention = Retention(store, config.retention, clock, counters["retention"])
-        expiring = Periodic("retention", config.retention.interval_s, retention.run, counters["periodic"])
+        expiring = Periodic("retention", config.retention.interval_s, expiry.run, counters["periodic"])
         closing.callback(expiring.close)
         expiring.start()
 
-        keep_days = max([config.retention.days, *(one.days for one in config.retention.classes)])
-        watch = DiskWatch(store, config.disk, name, keep_days, clock, worker.hold, raise_alerts, counters["disk"])
+        watch = DiskWatch(store, config.disk, name, keeping.longest, clock, worker.hold, raise_alerts, counters["disk"])
         watching = Periodic("disk", config.disk.interval_s, watch.run, counters["periodic"])
         watching.once()  # before the first batch
         closing.callback(watching.close)
@@ -155,11 +165,17 @@ async def run(
         guard.once()  # before the first agent: whom to expect
         closing.callback(guard.once)  # who said goodbye at the very end
         closing.callback(guard.close)
+        roster = Roster()
+        recorder = AgentWriter(store, roster, declared, config.agents, name, clock, counters["agents"])
+        recording = Periodic("agents", config.agents.interval_s, recorder.write, counters["periodic"])
+        closing.callback(recording.once)  # who left when everything stopped
+        closing.callback(recording.close)
+        recording.start()
 
         worker.start(pipeline.process)
         closing.push_async_callback(asyncio.to_thread, worker.close)
         ingest = IngestServer(
-            config.ingest, identity, name, _submit(worker), quarantine, counters["ingest"], clock, [presence]
+            config.ingest, identity, name, _submit(worker), quarantine, counters["ingest"], clock, [presence, roster]
         )
         closing.push_async_callback(ingest.stop)
         address = await ingest.start()

@@ -11,7 +11,7 @@ import luytre_rules
 from luytre_common import settings
 from luytre_common.settings import at_least, setting
 
-from luytre_collector import clocks, disk, health, notify, retention, rollups, worker
+from luytre_collector import agents, clocks, disk, health, notify, retention, rollups, sites, worker
 from luytre_collector.detect import correlate
 from luytre_collector.enrich import direction
 from luytre_collector.httpd import config as httpd
@@ -60,6 +60,8 @@ class Config:
     networks: direction.Config = setting(direction.Config(), "our networks")
     detect: Detect = setting(Detect(), "rules")
     notify: notify.Config = setting(notify.Config(), "where alerts go")
+    sites: sites.Config = setting(sites.Config(), "organisations and information systems")
+    agents: agents.Config = setting(agents.Config(), "the register of agents")
     retention: retention.Config = setting(retention.Config(), "how long rows are kept")
     disk: disk.Config = setting(disk.Config(), "room on the disks of the store")
     presence: presence.Config = setting(presence.Config(), "agents that fall silent, stop, or lose a source")

@@ -14,6 +14,9 @@ connection carries one query:
 
 A backup asks `{"freeze": true}`: the answer is `backup.frozen.Frozen` as JSON, and the parts stay frozen until the
 connection ends. Who asked copies them, with their own rights.
+
+Other commands ask `{"do": NAME, "given": VALUE}`: one of the deeds that the collector offers, with what it needs; the
+answer is JSON.
 """
 
 from __future__ import annotations
@@ -25,11 +28,12 @@ import os
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from luytre_common.errors import LuytreError, UserError
 from luytre_common.telemetry import Counters
 
@@ -95,6 +99,27 @@ def _ask(path: Path, pid: int, sql: str, form: str, utc: bool) -> bytes:
         return answer
 
 
+class Running:
+    """The store of a running collector, for commands that look at its tables or have it do something."""
+
+    def __init__(self, config: Config, pid: int) -> None:
+        self._path = config.embedded.directory / NAME
+        self._pid = pid
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """See `Reading.query`; without parameters, within the limits of people's queries, a name as a plain string."""
+        assert not parameters, "people's queries have none"
+        return pa.ipc.open_stream(_ask(self._path, self._pid, sql, "ArrowStream", utc=True)).read_all()
+
+    def do(self, name: str, given: Any) -> Any:
+        """Have the collector do one of its deeds; its answer. UserError if it does not know it."""
+        request = json.dumps({"do": name, "given": given}).encode() + b"\n"
+        if len(request) > MAX_REQUEST_BYTES:
+            raise UserError(f"{name}: more than {MAX_REQUEST_BYTES} bytes in one request")
+        with _asked(self._path, self._pid, request) as answer:
+            return json.loads(answer)
+
+
 @contextlib.contextmanager
 def frozen_by_collector(directory: Path, pid: int) -> Iterator[bytes]:
     """The running collector's answer about the parts that it holds still while inside: `frozen.Frozen` as JSON."""
@@ -146,11 +171,19 @@ def _short(path: Path) -> Any:
         os.close(folder)
 
 
+#: What a collector does when asked: from JSON to JSON, in a thread. LuytreError if it cannot be done, ValueError if
+#: what was given makes no sense.
+Deeds = Mapping[str, Callable[[Any], Any]]
+
+
 @contextlib.asynccontextmanager
-async def serve_queries(store: Store, path: Path, counters: Counters) -> AsyncIterator[None]:
+async def serve_queries(
+    store: Store, path: Path, counters: Counters, deeds: Deeds | None = None
+) -> AsyncIterator[None]:
     """Answer queries on the socket `path` while inside. The caller holds the store's folder, so an old socket is stale.
 
-    Counters: `queries`, `queries_refused`, `queries_failed`, `query_peers_refused`, `query_requests_bad`, `backups`.
+    Counters: `queries`, `queries_refused`, `queries_failed`, `query_peers_refused`, `query_requests_bad`, `backups`,
+    `deeds` by name.
     """
     path.unlink(missing_ok=True)
     frozen.sweep(path.parent)
@@ -159,7 +192,7 @@ async def serve_queries(store: Store, path: Path, counters: Counters) -> AsyncIt
         os.fchmod(sock.fileno(), 0o600)  # bind() gives the file this mode: it is never open to others, not for a moment
         with _short(path) as short:
             sock.bind(short)
-        desk = _Desk(store, path.parent, counters)
+        desk = _Desk(store, path.parent, counters, deeds or {})
         server = await asyncio.start_unix_server(desk.serve, sock=sock, limit=MAX_REQUEST_BYTES)
     except OSError as error:
         sock.close()
@@ -173,9 +206,10 @@ async def serve_queries(store: Store, path: Path, counters: Counters) -> AsyncIt
 
 
 class _Desk:
-    def __init__(self, store: Store, directory: Path, counters: Counters) -> None:
+    def __init__(self, store: Store, directory: Path, counters: Counters, deeds: Deeds) -> None:
         self._store = store
         self._directory = directory
+        self._deeds = deeds
         self._counters = counters
         # Threads of its own: a collector busy with inserts must still answer, and the other way round.
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="query")
@@ -192,6 +226,8 @@ class _Desk:
                 request = await self._request(reader)
                 if request is not None and request.get("freeze") is True:
                     await self._hold_still(reader, writer)
+                elif request is not None and "do" in request:
+                    await _send(writer, *await self._done(request))
                 else:
                     await _send(writer, *await self._answer(request))
             else:
@@ -236,6 +272,24 @@ class _Desk:
                 await loop.run_in_executor(self._threads, frozen.thaw, self._directory, held.name)
             gone.cancel()
             finishing.cancel()
+
+    async def _done(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        name = str(request["do"])
+        deed = self._deeds.get(name)
+        if deed is None:
+            self._counters.add("query_requests_bad")
+            return {"status": "refused", "message": f"{name}: this collector cannot do that while it runs"}, b""
+        try:
+            loop = asyncio.get_running_loop()
+            body = json.dumps(await loop.run_in_executor(self._threads, deed, request.get("given"))).encode()
+        except ValueError as error:
+            self._counters.add("query_requests_bad")
+            return {"status": "refused", "message": f"{name}: {error}"}, b""
+        except LuytreError as error:
+            self._counters.add("queries_failed", label="store")
+            return {"status": "failed", "message": str(error)}, b""
+        self._counters.add("deeds", label=name)
+        return {"status": "ok", "size": len(body)}, body
 
     async def _answer(self, request: dict[str, Any] | None) -> tuple[dict[str, Any], bytes]:
         try:

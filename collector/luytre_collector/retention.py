@@ -1,30 +1,28 @@
-"""How long rows are kept: by class of agents, with holds. What is too old is deleted by the collector, day by day.
+"""How long rows are kept: by the level of the information system, by class of agents, with holds. Pure.
 
-Tables are partitioned by day of arrival, and an agent belongs to one class. When every row of a day is too old, the
-partition is dropped, which costs nothing; before that, what is too old of it is deleted by agent, which rewrites the
-day's parts once for each class. A hold keeps the rows of its agents that arrived on its days, whatever their class
-says, until it is taken out of the configuration. A TTL of the engine could do neither.
+What counts for the rows of an agent, in this order: the first class that names it, but no less than its system's level
+asks for; the level of its system; `days`. Alerts, and the ledger that says what became of rows, are kept `alert_days`.
+Nothing is kept longer than `max_days`, but for what a hold names: that stays until the hold is taken out.
+
+The least for a level is what TCVN 14423:2026 asks of logs: nothing for level 1, then 1, 3, 6 and 12 months. Defaults
+are the longest that so many months can be, because a law counts months.
 """
 
 from __future__ import annotations
 
 import datetime
-import fnmatch
-import logging
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
-from luytre_common.schema import TABLES
-from luytre_common.settings import at_least, not_empty, required, setting
-from luytre_common.telemetry import Counters
+from luytre_common.errors import ConfigError
+from luytre_common.settings import at_least, required, setting
 
-from luytre_collector.store import ddl, sql
-from luytre_collector.store.base import Statements
+from luytre_collector import sites
+from luytre_collector.sites import Sites, System
 
-_DAY_S = 86_400
-_log = logging.getLogger("luytre.retention")
+#: Days that a level asks for at least.
+LEAST = {1: 1, 2: 30, 3: 90, 4: 180, 5: 365}
 
 
 def iso_day(value: str) -> str | None:
@@ -37,20 +35,39 @@ def iso_day(value: str) -> str | None:
 
 
 @dataclass(frozen=True)
+class Levels:
+    """Days of arrival for which rows of agents are kept, by the level of their information system."""
+
+    level_1: int = setting(31, "level 1", at_least(LEAST[1]))
+    level_2: int = setting(31, "level 2; at least 1 month", at_least(LEAST[2]))
+    level_3: int = setting(92, "level 3; at least 3 months", at_least(LEAST[3]))
+    level_4: int = setting(184, "level 4; at least 6 months", at_least(LEAST[4]))
+    level_5: int = setting(366, "level 5; at least 12 months", at_least(LEAST[5]))
+
+    def days(self, level: int) -> int:
+        """The days of a level, 1 to 5."""
+        return (self.level_1, self.level_2, self.level_3, self.level_4, self.level_5)[level - 1]
+
+
+@dataclass(frozen=True)
 class Class:
-    """Agents whose rows are kept for another time, as the level of their information system asks."""
+    """Agents whose rows are kept for another time than their level says."""
 
     name: str = required("what it is called")
-    agents: list[str] = required("names of agents; * and ? stand for any characters", not_empty)
     days: int = required("days of arrival that are kept", at_least(1))
+    agents: list[str] = setting([], "names of agents; * and ? stand for any characters")
+    systems: list[str] = setting([], "ids of information systems: all their agents")
+    organisations: list[str] = setting([], "ids of organisations: all their agents, and those of the ones below")
 
 
 @dataclass(frozen=True)
 class Hold:
-    """Rows that must not be deleted: an incident, an order."""
+    """Rows that must not be deleted: an incident, an order. It is for everybody if it names nobody."""
 
     name: str = required("what it is called")
-    agents: list[str] = setting(["*"], "names of the agents; * and ? stand for any characters", not_empty)
+    agents: list[str] = setting([], "names of agents; * and ? stand for any characters")
+    systems: list[str] = setting([], "ids of information systems: all their agents")
+    organisations: list[str] = setting([], "ids of organisations: all their agents, and those of the ones below")
     first_day: str = setting("1970-01-01", "first day of arrival (UTC)", iso_day)
     last_day: str = setting("9999-12-31", "last day of arrival (UTC)", iso_day)
 
@@ -59,131 +76,100 @@ class Hold:
 class Config:
     """How long rows are kept, by day of arrival (UTC)."""
 
-    days: int = setting(365, "rows of agents that are in no class", at_least(1))
-    alert_days: int = setting(730, "alerts", at_least(1))
+    days: int = setting(365, "rows of agents that are in no class and of no information system", at_least(1))
+    alert_days: int = setting(730, "alerts and the ledger", at_least(1))
+    max_days: int = setting(3653, "nothing is kept longer, but for holds", at_least(1))
     interval_s: float = setting(3600.0, "seconds between looks", at_least(1))
+    levels: Levels = setting(Levels(), "by level of the information system")
     classes: list[Class] = setting([], "agents whose rows are kept shorter or longer; the first that fits counts")
     holds: list[Hold] = setting([], "what must not be deleted")
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One deletion from a partition. `agents` empty: all of it, which is then dropped."""
+class Keeping:
+    """The configuration and the sites together. ConfigError names every fault between them."""
 
-    table: str
-    partition: str
-    rows: int
-    agents: tuple[str, ...] = ()
+    def __init__(self, config: Config, declared: Sites = sites.NONE) -> None:
+        self.config = config
+        self._sites = declared
+        if faults := list(_faults(config, declared)):
+            raise ConfigError(None, faults)
+        self._system_of = lru_cache(maxsize=100_000)(declared.system_of)
 
     @property
-    def statement(self) -> str:
-        """The SQL."""
-        table = f"{sql.DATABASE}.{self.table}"
-        if not self.agents:
-            return f"ALTER TABLE {table} DROP PARTITION {ddl.text(self.partition)}"
-        names = ", ".join(map(ddl.text, self.agents))
-        return (
-            f"ALTER TABLE {table} DELETE IN PARTITION {ddl.text(self.partition)} WHERE agent_id IN ({names})"
-            " SETTINGS mutations_sync = 1"
+    def shortest(self) -> int:
+        """The fewest days for which any agent's rows are kept, or fewer."""
+        return min(self._all_days())
+
+    @property
+    def longest(self) -> int:
+        """The most days for which any agent's rows are kept, or more."""
+        return max(self._all_days())
+
+    def days(self, agent: str) -> int:
+        """How many days the rows of this agent are kept."""
+        system = self._system_of(agent)
+        chosen = next((one.days for one in self.config.classes if self._covers(one, agent)), None)
+        if chosen is not None:
+            return max(chosen, LEAST[system.level]) if system else chosen
+        return self.config.levels.days(system.level) if system else self.config.days
+
+    def system_days(self, system: System) -> int:
+        """How many days rows of a system's agents are kept, but for classes that name agents."""
+        above = self._sites.path(system.organisation)
+        for one in self.config.classes:
+            if system.id in one.systems or any(name in one.organisations for name in above):
+                return max(one.days, LEAST[system.level])
+        return self.config.levels.days(system.level)
+
+    def held(self, agent: str, first: datetime.date, last: datetime.date | None = None) -> bool:
+        """Whether a hold keeps rows of this agent that arrived on this day, or on any from the first to the last."""
+        end = (last or first).isoformat()
+        return any(
+            one.first_day <= end and first.isoformat() <= one.last_day and self._covers(one, agent)
+            for one in self.config.holds
         )
 
-    def __str__(self) -> str:
-        whose = f"{len(self.agents)} agents" if self.agents else "everybody"
-        return f"{self.table} {self.partition}: {self.rows:,} rows of {whose}"
-
-
-#: Tables whose partition is the day of arrival, with the column that says it. Alerts are by month, see `Retention`.
-_DAILY = {
-    **{
-        table.name: "toDate(collector_time)"
-        for table in TABLES.values()
-        if table.partition_by == "toDate(collector_time)"
-    },
-    "flows_1m": "collector_day",
-    "flows_1h": "collector_day",
-}
-
-
-def due(
-    config: Config, today: datetime.date, found: Mapping[tuple[str, datetime.date], Mapping[str, int]]
-) -> list[Step]:
-    """What is to be deleted. `found`: rows by agent, of each table and day. Pure."""
-    steps = []
-    for (table, day), agents in sorted(found.items()):
-        age = (today - day).days
-        old = {
-            name: rows for name, rows in agents.items() if age > days_of(config, name) and not held(config, name, day)
-        }
-        if old and len(old) == len(agents):
-            steps.append(Step(table, str(day), sum(old.values())))
-        elif old:
-            steps.append(Step(table, str(day), sum(old.values()), tuple(sorted(old))))
-    return steps
-
-
-def days_of(config: Config, agent: str) -> int:
-    """How many days the rows of this agent are kept."""
-    return next((one.days for one in config.classes if _matches(agent, one.agents)), config.days)
-
-
-def held(config: Config, agent: str, day: datetime.date) -> bool:
-    """Whether a hold keeps the rows of this agent and day."""
-    return any(_matches(agent, one.agents) and one.first_day <= day.isoformat() <= one.last_day for one in config.holds)
-
-
-def _matches(agent: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(agent, pattern) for pattern in patterns)
-
-
-class Retention:
-    """Deletes what is too old. Driven by one thread."""
-
-    def __init__(self, store: Statements, config: Config, clock: Callable[[], float], counters: Counters) -> None:
-        self._store = store
-        self._config = config
-        self._clock = clock
-        self._counters = counters
-
-    def run(self) -> None:
-        """Delete what is due now."""
-        for step in self.due():
-            self._store.command(step.statement)
-            self._counters.add("rows_expired", step.rows, step.table)
-            self._counters.add("days_dropped" if not step.agents else "days_thinned", label=step.table)
-            _log.info("expired: %s", step)
-
-    def due(self) -> list[Step]:
-        """What is to be deleted now."""
-        today = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).date()
-        shortest = min([self._config.days, *(one.days for one in self._config.classes)])
-        found: defaultdict[tuple[str, datetime.date], dict[str, int]] = defaultdict(dict)
-        for table, day in _DAILY.items():
-            for row in self._old(table, day, today - datetime.timedelta(days=shortest)):
-                found[table, row["day"]][row["agent_id"]] = row["rows"]
-        return [*due(self._config, today, found), *self._alerts(today)]
-
-    def _old(self, table: str, day: str, before: datetime.date) -> list[dict[str, Any]]:
-        return self._store.query(
-            f"SELECT {day} AS day, agent_id, count() AS rows FROM {sql.DATABASE}.{table}"
-            f" WHERE day < toDate('{before}') GROUP BY day, agent_id"
-        ).to_pylist()
-
-    def _alerts(self, today: datetime.date) -> Iterator[Step]:
-        """Alerts lie by month of their event and are few: a month goes whole, once its last day is too old."""
-        oldest = today - datetime.timedelta(days=self._config.alert_days)
-        found = self._store.query(
-            "SELECT toStartOfMonth(event_time) AS month, agent_id, count() AS rows"
-            f" FROM {sql.DATABASE}.alerts WHERE event_time < toDateTime('{oldest.replace(day=1)} 00:00:00', 'UTC')"
-            " GROUP BY month, agent_id ORDER BY month"
+    def _covers(self, one: Class | Hold, agent: str) -> bool:
+        if not (one.agents or one.systems or one.organisations):
+            return True
+        if sites.matches(agent, one.agents):
+            return True
+        system = self._system_of(agent)
+        return system is not None and (
+            system.id in one.systems or any(name in one.organisations for name in self._sites.path(system.organisation))
         )
-        months: defaultdict[datetime.date, dict[str, int]] = defaultdict(dict)
-        for row in found.to_pylist():
-            months[row["month"]][row["agent_id"]] = row["rows"]
-        for month, agents in months.items():
-            if not any(_held_in(self._config, name, month) for name in agents):
-                yield Step("alerts", f"{month:%Y%m}", sum(agents.values()))
+
+    def _all_days(self) -> list[int]:
+        levels = {system.level for system in self._sites.systems}
+        return [
+            self.config.days,
+            *(one.days for one in self.config.classes),
+            *(self.config.levels.days(level) for level in levels),
+        ]
 
 
-def _held_in(config: Config, agent: str, month: datetime.date) -> bool:
-    days = (month + datetime.timedelta(days=number) for number in range(31))
-    return any(held(config, agent, day) for day in days if day.month == month.month)
+def _faults(config: Config, declared: Sites) -> Iterator[str]:
+    for number, one in enumerate(config.classes):
+        where = f"retention.classes[{number}]"
+        if not (one.agents or one.systems or one.organisations):
+            yield f"{where}: names nobody; give agents, systems or organisations"
+        yield from _unknown(where, one, declared)
+        if one.days > config.max_days:
+            yield f"{where}.days: {one.days} is more than retention.max_days, {config.max_days}"
+    for number, hold in enumerate(config.holds):
+        where = f"retention.holds[{number}]"
+        yield from _unknown(where, hold, declared)
+        if hold.last_day < hold.first_day:
+            yield f"{where}.last_day: {hold.last_day} is before first_day, {hold.first_day}"
+    most = {"days": config.days, "alert_days": config.alert_days}
+    for system in declared.systems:
+        most[f"levels.level_{system.level}"] = config.levels.days(system.level)
+    for name, days in most.items():
+        if days > config.max_days:
+            yield f"retention.{name}: {days} is more than retention.max_days, {config.max_days}"
+
+
+def _unknown(where: str, one: Class | Hold, declared: Sites) -> Iterator[str]:
+    for kind, ids in (("systems", one.systems), ("organisations", one.organisations)):
+        for name in declared.unknown(kind, ids):
+            yield f'{where}.{kind}: "{name}" is not declared; add it to the file that sites.file names'

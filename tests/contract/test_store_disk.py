@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from luytre_collector.disk import Config, DiskWatch
+from luytre_collector.expiry import Expiry
 from luytre_collector.retention import Config as RetentionConfig
-from luytre_collector.retention import Retention
+from luytre_collector.retention import Keeping
 from luytre_collector.store.base import Store
 from luytre_common.telemetry import Counters
 
@@ -34,5 +35,5 @@ def test_old_days_go(store: Store) -> None:
     now = int(time.time()) * 1_000_000
     for age in (1, 400):
         made.insert(store, "flows", [{"flow_end": now}] * 100, now - age * DAY_US)
-    Retention(store, RetentionConfig(), time.time, Counters("retention")).run()
+    Expiry(store, Keeping(RetentionConfig()), time.time, Counters("retention")).run()
     assert store.query("SELECT count() AS n FROM flows").column("n")[0].as_py() == 100

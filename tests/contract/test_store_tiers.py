@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from luytre_collector import retention
+from luytre_collector import expiry
 from luytre_collector.store import readonly, server
 from luytre_collector.store.tiers import ARRIVAL
 from luytre_common.errors import UserError
@@ -109,4 +109,4 @@ def test_a_policy_must_have_the_volumes_of_the_one_before_it(bridge: Bridge) -> 
 
 
 def test_what_has_tiers_is_what_retention_deletes_by_day() -> None:
-    assert set(ARRIVAL) == set(retention._DAILY)
+    assert set(ARRIVAL) == set(expiry.DAILY)

@@ -137,6 +137,30 @@ SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_p
 CREATE TABLE IF NOT EXISTS luytre.`quarantine` ON CLUSTER `luytre` AS luytre_shard.`quarantine`
 ENGINE = Distributed(`luytre`, luytre_shard, `quarantine`, cityHash64(agent_id));
 
+CREATE TABLE IF NOT EXISTS luytre_shard.`organisations` ON CLUSTER `luytre` (...)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/luytre/{shard}/organisations', '{replica}', recorded_time, removed)
+ORDER BY (organisation_id)
+SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+CREATE TABLE IF NOT EXISTS luytre.`organisations` ON CLUSTER `luytre` AS luytre_shard.`organisations`
+ENGINE = Distributed(`luytre`, luytre_shard, `organisations`, cityHash64(organisation_id));
+
+CREATE TABLE IF NOT EXISTS luytre_shard.`systems` ON CLUSTER `luytre` (...)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/luytre/{shard}/systems', '{replica}', recorded_time, removed)
+ORDER BY (system_id)
+SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+CREATE TABLE IF NOT EXISTS luytre.`systems` ON CLUSTER `luytre` AS luytre_shard.`systems`
+ENGINE = Distributed(`luytre`, luytre_shard, `systems`, cityHash64(system_id));
+
+CREATE TABLE IF NOT EXISTS luytre_shard.`agents` ON CLUSTER `luytre` (...)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/luytre/{shard}/agents', '{replica}', recorded_time)
+ORDER BY (agent_id)
+SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+CREATE TABLE IF NOT EXISTS luytre.`agents` ON CLUSTER `luytre` AS luytre_shard.`agents`
+ENGINE = Distributed(`luytre`, luytre_shard, `agents`, cityHash64(agent_id));
+
 CREATE TABLE IF NOT EXISTS luytre_shard.`flows_1m` ON CLUSTER `luytre` (...)
 ENGINE = ReplicatedSummingMergeTree('/clickhouse/luytre/{shard}/flows_1m', '{replica}', (rows, flows, failed_flows, source_packets, destination_packets, source_bytes, destination_bytes, source_payload_bytes, destination_payload_bytes))
 PARTITION BY collector_day PRIMARY KEY (agent_id, window_start) ORDER BY (agent_id, window_start, source_ip, destination_ip, destination_port, host_name, network_transport, network_protocol, network_direction, process_executable, user_name) SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;

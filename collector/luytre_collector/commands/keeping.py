@@ -1,10 +1,11 @@
-"""`backup` and `restore`."""
+"""`backup`, `restore`, `retention`."""
 
 # ruff: noqa: T201 - a command prints
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from luytre_common.errors import EXIT_OK
@@ -33,6 +34,27 @@ def restore(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def retention(args: argparse.Namespace) -> int:
+    """Show what is older than it may be, or delete it; a running collector does that by itself."""
+    import time
+
+    from luytre_collector import config as configuration
+    from luytre_collector import expiry, sites
+    from luytre_collector.retention import Keeping
+
+    config = configuration.load(args.config)
+    keeping = Keeping(config.retention, sites.read(config.sites))
+    due = expiry.expire(config.store, keeping, time.time(), apply=args.apply)
+    if args.json:
+        for step in due:
+            print(json.dumps(step.to_json()))
+        return EXIT_OK
+    for step in due:
+        print(step)
+    print(f"{sum(step.rows for step in due):,} rows {'deleted' if args.apply else 'are due; nothing was deleted'}")
+    return EXIT_OK
+
+
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
     """Declare the commands."""
     for name, action, text in (
@@ -42,3 +64,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: a
         parser = commands.add_parser(name, help=text, parents=[shared])
         parser.add_argument("dir", type=Path, metavar="DIR", help="folder of the backup")
         parser.set_defaults(run=action)
+    parser = commands.add_parser(
+        "retention",
+        help="show which rows are older than they may be, whether the collector runs or not",
+        parents=[shared],
+        epilog="examples:\n  luytre-collector retention\n  luytre-collector retention --apply\n\n"
+        "What is due follows from the configuration as it is in the file, so that a change of it can be tried\n"
+        "before the collector is started again. A collector that runs deletes by itself, every retention.interval_s.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--apply", action="store_true", help="delete them")
+    parser.add_argument("--json", action="store_true", help="one JSON object per deletion")
+    parser.set_defaults(run=retention)

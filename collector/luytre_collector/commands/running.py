@@ -1,4 +1,4 @@
-"""`run`, `check`, `dump`, `migrate`, `retention`."""
+"""`run`, `check`, `dump`, `migrate`."""
 
 # ruff: noqa: T201 - a command prints
 
@@ -43,14 +43,16 @@ def check(args: argparse.Namespace) -> int:
     from luytre_common import tls
 
     from luytre_collector import config as configuration
-    from luytre_collector import notify
+    from luytre_collector import notify, sites
     from luytre_collector.detect import rules
     from luytre_collector.httpd import server as httpd
+    from luytre_collector.retention import Keeping
 
     config = configuration.load(args.config)
     tls.read(config.ingest.tls, "collector")
     httpd.check(config.http, config.ingest.tls)
     notify.build(config.notify)
+    Keeping(config.retention, sites.read(config.sites))
     ruleset = rules.load(config.detect.folders)
     for fault in ruleset.faults:
         print(f"rule not loaded: {fault}", file=sys.stderr)
@@ -84,32 +86,6 @@ def migrate(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def retention(args: argparse.Namespace) -> int:
-    """Show what is older than it may be, or delete it; a running collector does that by itself."""
-    import time
-
-    from luytre_common.telemetry import Counters
-
-    from luytre_collector import config as configuration
-    from luytre_collector.retention import Retention
-    from luytre_collector.store import choose
-
-    config = configuration.load(args.config)
-    store = choose.make_store(config.store)
-    store.open()
-    try:
-        expiry = Retention(store, config.retention, time.time, Counters("retention"))
-        due = expiry.due()
-        if args.apply:
-            expiry.run()
-    finally:
-        store.close()
-    for step in due:
-        print(step)
-    print(f"{sum(step.rows for step in due):,} rows {'deleted' if args.apply else 'are due; nothing was deleted'}")
-    return EXIT_OK
-
-
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
     """Declare the commands."""
     given = {"parents": [shared]}
@@ -123,6 +99,3 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: a
     ):
         parser = commands.add_parser(name, help=text, **given)  # type: ignore[arg-type]
         parser.set_defaults(run=action)
-    parser = commands.add_parser("retention", help="show which rows are older than they may be", **given)  # type: ignore[arg-type]
-    parser.add_argument("--apply", action="store_true", help="delete them")
-    parser.set_defaults(run=retention)

@@ -40,11 +40,8 @@ class QueryRefusedError(StoreError, UserError):
     exit_code = UserError.exit_code
 
 
-class Statements(Protocol):
-    """SQL in, Arrow out: what those need of a store who look after its tables."""
-
-    def command(self, statement: str) -> None:
-        """Run a statement of ours that returns nothing, with all rights."""
+class Reading(Protocol):
+    """Questions in, Arrow out."""
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """Run a SELECT. Parameters are ClickHouse's, `{name:Type}` in the SQL: str, int, float, bool or lists of these.
@@ -53,6 +50,13 @@ class Statements(Protocol):
         as timestamp[us, UTC]). The session's zone is UTC. A DateTime, as from `toStartOfHour`, comes back as seconds
         (uint32) from the embedded engine; ask for `toDateTime64(..., 6, 'UTC')`.
         """
+
+
+class Statements(Reading, Protocol):
+    """What those need of a store who look after its tables."""
+
+    def command(self, statement: str) -> None:
+        """Run a statement of ours that returns nothing, with all rights."""
 
 
 class Store(Statements, Protocol):

@@ -26,7 +26,8 @@ class Cluster:
 
 _NEW_DATABASE = re.compile(r"CREATE DATABASE IF NOT EXISTS (\w+)")
 _TABLE = re.compile(
-    rf"CREATE TABLE IF NOT EXISTS {DATABASE}\.`?(\w+)`?\s*(\(.*\))\s+ENGINE = (\w*MergeTree)(\(\(.*?\)\))?\s*(.*)",
+    rf"CREATE TABLE IF NOT EXISTS {DATABASE}\.`?(\w+)`?\s*(\(.*\))\s+ENGINE = (\w*MergeTree)"
+    r"(\(\(.*?\)\)|\([^()]*\))?\s*(.*)",
     re.DOTALL,
 )
 _ALTER = re.compile(rf"ALTER TABLE {DATABASE}\.(`?\w+`?) (.*)", re.DOTALL)

@@ -86,8 +86,8 @@ def create_table(table: Table) -> str:
         f"CREATE TABLE IF NOT EXISTS {name(table.name)}\n"
         f"(\n    {body}\n)\n"
         f"ENGINE = {table.engine}\n"
-        f"PARTITION BY {table.partition_by}\n"
-        f"ORDER BY ({', '.join(table.order_by)})\n"
+        + (f"PARTITION BY {table.partition_by}\n" if table.partition_by else "")
+        + f"ORDER BY ({', '.join(table.order_by)})\n"
         f"SETTINGS {DURABLE}\n"
         f"COMMENT {text(table.meaning)}"
     )
@@ -106,4 +106,4 @@ def extras(table: Table) -> Iterator[tuple[str, str]]:
 
 
 def _needs_time_index(table: Table) -> bool:
-    return table.order_by[0] != table.event_time
+    return table.numbered and table.order_by[0] != table.event_time

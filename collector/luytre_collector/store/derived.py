@@ -112,7 +112,7 @@ def tables() -> Iterator[tuple[str, str]]:
             " `first_time` SimpleAggregateFunction(min, DateTime64(6, 'UTC')) COMMENT 'First event',"
             " `last_time` SimpleAggregateFunction(max, DateTime64(6, 'UTC')) COMMENT 'Last event')"
             " ENGINE = AggregatingMergeTree ORDER BY (kind, value, agent_id)"
-            f" TTL toDateTime(last_time) + toIntervalDay({_REMEMBERED}) SETTINGS {ddl.DURABLE}"
+            f" TTL {remembered(REMEMBERED_DAYS)} SETTINGS {ddl.DURABLE}"
             " COMMENT 'When each host first and last had an executable, a destination, a domain, a TLS server: ask for"
             " min(first_time) and max(last_time)'"
         ),
@@ -131,8 +131,13 @@ def tables() -> Iterator[tuple[str, str]]:
     )
 
 
-#: Days for which a first sighting is remembered after the last one.
-_REMEMBERED = 730
+#: Days for which a first sighting is remembered after the last one, at most.
+REMEMBERED_DAYS = 730
+
+
+def remembered(days: int) -> str:
+    """The TTL of `first_seen`."""
+    return f"toDateTime(last_time) + toIntervalDay({days})"
 
 
 def _sum_table(name: str, meaning: str) -> str:

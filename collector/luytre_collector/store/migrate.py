@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from luytre_common.errors import UserError
-from luytre_common.schema import TABLES, Column, Kind, Maker, Table
+from luytre_common.schema import STORED_TABLES, Column, Kind, Maker, Table
 
 from luytre_collector.store import ddl, derived, views
 from luytre_collector.store.base import Statements
@@ -73,7 +73,7 @@ def plan(
     found: Found,
     zone: str,
     normal: Callable[[str], str],
-    tables: Mapping[str, Table] = TABLES,
+    tables: Mapping[str, Table] = STORED_TABLES,
     others: Mapping[str, str] = DERIVED_TABLES,
 ) -> list[Step]:
     """What leads from `found` to the schema. Pure, but for `normal`, which writes an expression as ClickHouse does.
@@ -116,7 +116,8 @@ def view(table: Table, zone: str) -> tuple[str, str]:
     `toHour` counts in it; the engine sees through `toTimeZone` when it looks at keys and indexes.
     """
     columns = ", ".join(_local(column, zone) for column in table.columns)
-    select = f"SELECT {columns} FROM {DATABASE}.{ddl.name(table.name)}"
+    newest = "" if table.numbered else " FINAL"
+    select = f"SELECT {columns} FROM {DATABASE}.{ddl.name(table.name)}{newest}"
     mark = hashlib.sha256(select.encode()).hexdigest()[:12]
     comment = ddl.text(f"{table.meaning}; times in {zone} [{mark}]")
     return f"CREATE OR REPLACE VIEW {LOCAL_DATABASE}.{ddl.name(table.name)} AS {select} COMMENT {comment}", mark

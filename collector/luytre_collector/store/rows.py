@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
-from luytre_common.schema import TABLES, Column, Kind, Table
+from luytre_common.schema import STORED_TABLES, Column, Kind, Table
 
 from luytre_collector.store.base import StoreError
 
@@ -33,9 +33,9 @@ def schema_of(columns: tuple[Column, ...]) -> pa.Schema:
 def table_named(name: str) -> Table:
     """The table of the schema; StoreError if there is none."""
     try:
-        return TABLES[name]
+        return STORED_TABLES[name]
     except KeyError:
-        raise StoreError(f"no table {name}; known are {', '.join(TABLES)}") from None
+        raise StoreError(f"no table {name}; known are {', '.join(STORED_TABLES)}") from None
 
 
 def prepare(table: Table, rows: pa.Table) -> pa.Table:

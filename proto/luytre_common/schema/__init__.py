@@ -16,10 +16,11 @@ from luytre_common.schema.logins import LOGINS
 from luytre_common.schema.model import COMMON, Column, Kind, Maker, Table
 from luytre_common.schema.network import DNS, FLOWS, TLS
 from luytre_common.schema.quarantine import QUARANTINE
+from luytre_common.schema.registers import AGENTS, ORGANISATIONS, SYSTEMS
 from luytre_common.schema.sockets import SOCKETS
 from luytre_common.schema.state import INVENTORY, NETWORK_CHANGES
 
-#: Every table, by name, in the order in which the documentation shows them.
+#: Every table of numbered rows, by name, in the order in which the documentation shows them.
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -43,4 +44,10 @@ TABLES: dict[str, Table] = {
 #: The tables whose rows come from agents, over the wire.
 WIRE_TABLES: dict[str, Table] = {name: table for name, table in TABLES.items() if table.from_agent}
 
-__all__ = ["COMMON", "TABLES", "WIRE_TABLES", "Column", "Kind", "Maker", "Table"]
+#: The registers: what is known now of organisations, systems and agents, one row each.
+REGISTERS: dict[str, Table] = {table.name: table for table in (ORGANISATIONS, SYSTEMS, AGENTS)}
+
+#: Every table that a store has for the schema.
+STORED_TABLES: dict[str, Table] = {**TABLES, **REGISTERS}
+
+__all__ = ["COMMON", "REGISTERS", "STORED_TABLES", "TABLES", "WIRE_TABLES", "Column", "Kind", "Maker", "Table"]

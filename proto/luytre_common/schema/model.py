@@ -113,10 +113,13 @@ class Table:
 
     event_time: the column that says when the row happened; rules and windows go by it.
     order_by: the primary key, "this host, this time".
-    partition_by: by day of arrival, so that a batch, which arrives at one moment, is inserted into one partition whole.
+    partition_by: by day of arrival, so that a batch, which arrives at one moment, is inserted into one partition whole;
+    empty for no partitions.
     engine: a MergeTree of ClickHouse.
     indexes: skip indexes: a column's name, and the type of its index as ClickHouse writes it.
     from_agent: whether agents may send rows of it.
+    numbered: whether its rows are numbered by who makes them; it then ends with the common columns. The others are
+    registers: one row for each key, the newest counts.
     """
 
     name: str
@@ -128,11 +131,12 @@ class Table:
     engine: str = "MergeTree"
     indexes: tuple[tuple[str, str], ...] = ()
     from_agent: bool = True
+    numbered: bool = True
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """All columns in the order of the table: the table's own, then the common ones."""
-        return self.own_columns + COMMON
+        """All columns in the order of the table: the table's own, then the common ones if its rows are numbered."""
+        return self.own_columns + (COMMON if self.numbered else ())
 
     @cached_property
     def agent_columns(self) -> tuple[Column, ...]:

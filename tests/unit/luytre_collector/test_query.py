@@ -213,6 +213,35 @@ async def test_other_users_are_refused(config: Config, serving: Path, counters: 
     assert counters.get("query_peers_refused") == 1
 
 
+async def test_a_collector_does_what_it_offers_and_no_more(config: Config, store: Store, counters: Counters) -> None:
+    def twice(given: object) -> object:
+        if not isinstance(given, int):
+            raise ValueError("not a number")
+        if given < 0:
+            raise StoreUnavailableError("away")
+        return 2 * given
+
+    path = socket_path(config)
+    assert path is not None
+    running = query.Running(config, os.getpid())
+    async with serve_queries(store, path, counters, {"twice": twice}):
+        assert await asyncio.to_thread(running.do, "twice", 21) == 42
+        with pytest.raises(QueryRefusedError, match="twice: not a number"):
+            await asyncio.to_thread(running.do, "twice", "x")
+        with pytest.raises(QueryRefusedError, match="fly: this collector cannot do that while it runs"):
+            await asyncio.to_thread(running.do, "fly", None)
+        with pytest.raises(StoreUnavailableError, match="away"):
+            await asyncio.to_thread(running.do, "twice", -1)
+        rows = await asyncio.to_thread(running.query, "SELECT count() AS n, toDate('2026-11-05') AS d FROM flows")
+        assert rows.column("n").to_pylist() == [20]
+        with pytest.raises(UserError, match="more than 1048576 bytes"):
+            running.do("twice", "x" * (1 << 20))
+    store.close()
+    assert counters.get("deeds", "twice") == 1
+    assert counters.get("query_requests_bad") == 2
+    assert counters.get("queries_failed", "store") == 1
+
+
 def test_the_table_form_cannot_steer_a_terminal(config: Config, store: Store) -> None:
     store.close()
     sql = "SELECT process_command_line AS c FROM flows WHERE c LIKE '%\\x1b%' OR c LIKE '%gnp%' ORDER BY c"

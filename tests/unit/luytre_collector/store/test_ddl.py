@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 from luytre_collector.store import ddl
 from luytre_collector.store.migrate import view
-from luytre_common.schema import TABLES, Column, Kind, Maker, Table
+from luytre_common.schema import STORED_TABLES, Column, Kind, Maker, Table
 
 GOLDEN = Path(__file__).parents[3] / "golden/ddl"
 
 
 def test_golden_files_are_those_of_the_tables() -> None:
-    assert sorted(path.stem for path in GOLDEN.glob("*.sql")) == sorted([*TABLES, "local_flows"])
+    assert sorted(path.stem for path in GOLDEN.glob("*.sql")) == sorted([*STORED_TABLES, "local_agents", "local_flows"])
 
 
-@pytest.mark.parametrize("name", [*TABLES, "local_flows"])
+@pytest.mark.parametrize("name", [*STORED_TABLES, "local_agents", "local_flows"])
 def test_golden(name: str) -> None:
-    if name == "local_flows":
-        text = view(TABLES["flows"], "Asia/Ho_Chi_Minh")[0] + "\n"
+    if name.startswith("local_"):
+        text = view(STORED_TABLES[name.removeprefix("local_")], "Asia/Ho_Chi_Minh")[0] + "\n"
     else:
-        text = ddl.create_table(TABLES[name]) + "\n"
+        text = ddl.create_table(STORED_TABLES[name]) + "\n"
     path = GOLDEN / f"{name}.sql"
     if os.environ.get("LUYTRE_WRITE_GOLDEN"):
         path.write_text(text)

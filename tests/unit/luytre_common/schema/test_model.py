@@ -4,17 +4,17 @@ import re
 
 import pyarrow as pa
 import pytest
-from luytre_common.schema import COMMON, TABLES, WIRE_TABLES, Kind, Maker, Table
+from luytre_common.schema import COMMON, REGISTERS, STORED_TABLES, TABLES, WIRE_TABLES, Kind, Maker, Table
 
 
-@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+@pytest.mark.parametrize("table", STORED_TABLES.values(), ids=lambda table: table.name)
 def test_a_table_is_sound(table: Table) -> None:
     names = [column.name for column in table.columns]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
     assert table.column(table.event_time).kind is Kind.TIME
     assert set(table.order_by) <= set(names)
-    assert table.columns[-len(COMMON) :] == COMMON
+    assert (table.columns[-len(COMMON) :] == COMMON) == table.numbered
     for column in table.columns:
         assert column.meaning
         assert not column.meaning.endswith(".")
@@ -23,7 +23,7 @@ def test_a_table_is_sound(table: Table) -> None:
         assert table.event_time in [column.name for column in table.agent_columns]
 
 
-@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+@pytest.mark.parametrize("table", STORED_TABLES.values(), ids=lambda table: table.name)
 def test_a_sigma_name_means_one_column(table: Table) -> None:
     owners: dict[str, str] = {}
     for column in table.columns:
@@ -33,7 +33,7 @@ def test_a_sigma_name_means_one_column(table: Table) -> None:
 
 def test_the_same_name_has_the_same_kind_everywhere() -> None:
     kinds: dict[str, Kind] = {}
-    for table in TABLES.values():
+    for table in STORED_TABLES.values():
         for column in table.columns:
             assert kinds.setdefault(column.name, column.kind) is column.kind, column.name
 
@@ -55,4 +55,5 @@ def test_kinds_are_types_that_arrow_knows() -> None:
 
 def test_only_agent_tables_are_on_the_wire() -> None:
     assert "alerts" not in WIRE_TABLES
+    assert not set(REGISTERS) & {*WIRE_TABLES, *TABLES}
     assert {"flows", "dns", "tls", "processes", "agent_health"} <= set(WIRE_TABLES)
