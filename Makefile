@@ -14,7 +14,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 	--no-emit-package luytre-common --no-emit-package luytre-agent --no-emit-package luytre-collector --no-emit-package luytre-rules
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint test test-rust test-python bench bench-agent bench-collector bench-idle bench-store torture demo wheels lock clean
+.PHONY: help setup proto fmt lint test test-rust test-python bench bench-agent bench-collector bench-idle bench-store torture demo wheels deb sbom lock clean
 
 help: ## show this
 	@awk 'BEGIN {FS = ":.*## "; print "make TARGET\n"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,11 +85,15 @@ torture: setup ## agents and collector killed, cut off and starved ROUNDS times;
 demo: setup ## collector and agent on this machine, a harmless attack story, the alerts
 	$(BIN)/python -m deploy.demo
 
-wheels: setup ## wheels of the four distributions into dist/
-	rm -rf dist
-	for member in proto rules collector; do $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w dist ./$$member || exit 1; done
-	$(BIN)/maturin build --quiet --release --manifest-path $(CORE) --out dist
+wheels: setup ## wheels of the four distributions into dist/, for every glibc from 2.17 on
+	$(BIN)/python -m deploy.package wheels
 	@ls -l dist
+
+deb: wheels ## Debian packages of agent and collector into dist/; root, for the one with a Python of its own
+	$(BIN)/python -m deploy.package deb
+
+sbom: wheels ## bills of materials (CycloneDX) into dist/
+	$(BIN)/python -m deploy.package sbom
 
 lock: $(VENV)/.locked ## solve the dependencies anew, with hashes, naming no index
 	$(COMPILE) --upgrade pyproject.toml --group dev --group build -o requirements/dev.txt

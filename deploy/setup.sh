@@ -2,9 +2,13 @@
 # What the build needs from the system. Installs Debian packages where it may (root, or sudo without a password);
 # otherwise says what to install. Called by `make setup`.
 #
-#   deploy/setup.sh [PYTHON]
+#   deploy/setup.sh [--packages] [PYTHON]
+#
+# With --packages also what building and trying the Debian packages needs.
 set -euo pipefail
 
+packages=
+if [ "${1:-}" = --packages ]; then packages=yes; shift; fi
 python=${1:-python3}
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -20,6 +24,9 @@ wanted=(
   /usr/include/bpf/bpf_helpers.h:libbpf-dev
   ip:iproute2
 )
+if [ -n "$packages" ]; then
+  wanted+=(dpkg-deb:dpkg-dev debootstrap:debootstrap lintian:lintian man:man-db systemd-analyze:systemd)
+fi
 missing=()
 for pair in "${wanted[@]}"; do
   what=${pair%%:*} package=${pair#*:}
@@ -42,6 +49,7 @@ say "missing: ${missing[*]}; install them with: sudo apt-get install ${missing[*
 for package in "${missing[@]}"; do
   case $package in
     clang | libbpf-dev) say "going on without $package: the core will carry no eBPF program and fall back to cn_proc" ;;
+    debootstrap | lintian | man-db | systemd) say "going on without $package: some tests of the packages will be skipped" ;;
     iproute2) say "going on without $package: the demo will replay a capture file" ;;
     *) exit 2 ;;
   esac

@@ -26,7 +26,7 @@ class Collector:
     name: str = setting("", "name of this collector in its own rows; the host's name if empty")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "least important lines to log")
     log_form: Literal["text", "json"] = setting("text", "text for people, json for machines")
-    stop_timeout_s: float = setting(10.0, "how long stopping waits for what was accepted, seconds", at_least(0))
+    stop_timeout_s: float = setting(5.0, "how long stopping waits for what was accepted, seconds", at_least(0))
 
     @property
     def called(self) -> str:

@@ -18,7 +18,7 @@ command -v debootstrap >/dev/null || { echo "interpreter: needs debootstrap; ins
 
 if [ ! -e "$root/.ready" ]; then
   rm -rf "$root"
-  debootstrap --variant=minbase --include=build-essential,pkg-config,dpkg-dev,libffi-dev,zlib1g-dev,ca-certificates bullseye "$root" "$mirror" >/dev/null
+  debootstrap --variant=minbase --include=build-essential,pkg-config,dpkg-dev,libffi-dev,patchelf,zlib1g-dev,ca-certificates bullseye "$root" "$mirror" >/dev/null
   echo "deb-src $mirror $release main" >"$root/etc/apt/sources.list.d/source.list"
   # The keys of a newer Debian than this folder's: those of the machine that builds.
   cp /usr/share/keyrings/debian-archive-*.gpg "$root/etc/apt/trusted.gpg.d/" 2>/dev/null || true
@@ -27,12 +27,13 @@ fi
 cp /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null || true
 mount --bind /proc "$root/proc"
 trap 'umount "$root/proc"' EXIT
+echo "interpreter: compiling Python $series (some minutes)" >&2
 chroot "$root" env LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive /bin/bash -euo pipefail -c "
   apt-get update -qq
   cd /usr/src
   [ -e unpacked ] || { apt-get source -qq --download-only $package/$release; dpkg-source -x --skip-patches $package*.dsc unpacked >/dev/null 2>&1 || dpkg-source --no-check -x $package*.dsc unpacked; }
-  rm -rf make && mkdir make && cd make
-  ../unpacked/configure --quiet --prefix=$prefix --without-ensurepip --disable-test-modules --without-static-libpython \
+  mkdir -p make && cd make
+  [ -e Makefile ] || ../unpacked/configure --quiet --prefix=$prefix --without-ensurepip --disable-test-modules --without-static-libpython \
     --without-doc-strings --with-pkg-config=yes ac_cv_working_openssl_hashlib=no >/dev/null
   make -s -j\$(nproc) >/usr/src/make.log 2>&1 || { tail -30 /usr/src/make.log; exit 1; }
   rm -rf /usr/src/tree
@@ -42,9 +43,13 @@ tree=$root/usr/src/tree$prefix
 lib=$tree/lib/python$series
 # What a service never needs: tools, headers, a GUI, tests, and modules whose libraries are not there.
 rm -rf "$tree/include" "$tree/share" "$tree/lib/pkgconfig" "$lib"/{idlelib,tkinter,turtledemo,lib2to3,pydoc_data,ensurepip,config-*,test} \
-  "$tree"/bin/{idle,pydoc,python}3* || true
+  "$tree"/bin/{idle,pydoc}3* "$tree"/bin/python3*-config
+strip --strip-unneeded "$tree/bin/python$series" "$lib"/lib-dynload/*.so
 find "$tree" -name __pycache__ -prune -exec rm -rf {} +
 # libffi's soname differs between distributions: ours comes along, found beside the modules.
 cp -L "$root"/usr/lib/*-linux-gnu/libffi.so.? "$lib/lib-dynload/"
+chroot "$root" /bin/sh -c "patchelf --set-rpath '\$ORIGIN' /usr/src/tree$prefix/lib/python$series/lib-dynload/_ctypes.*.so"
+cp "$root/usr/src/unpacked/LICENSE" "$tree/LICENSE.txt"
+cp "$root"/usr/share/doc/libffi-dev/copyright "$tree/LICENSE.libffi.txt"
 mkdir -p "$output"
 cp -a "$root/usr/src/tree/." "$output/"

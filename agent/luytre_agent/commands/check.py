@@ -41,10 +41,12 @@ def add(commands: Any) -> None:
         commands,
         "check",
         "look at configuration, certificate, collector, spool and sources; exit 1 if something fails",
-        "  luytre-agent check --config agent.toml\n  luytre-agent check --config agent.toml --json",
+        "  luytre-agent check --config agent.toml\n  luytre-agent check --config agent.toml --json\n"
+        "  luytre-agent check --files && systemctl reload luytre-agent",
     )
     add_config(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    parser.add_argument("--files", action="store_true", help="only configuration and certificate; nothing is opened")
     parser.add_argument("--timeout", type=seconds, default=10.0, metavar="SECONDS", help="wait for the collector")
     parser.set_defaults(main=main)
 
@@ -52,7 +54,10 @@ def add(commands: Any) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     loaded = config.load(arguments.config)
-    findings = [Finding("config", True, str(arguments.config)), *look(loaded, arguments.timeout)]
+    findings = [
+        Finding("config", True, str(arguments.config)),
+        *(files(loaded) if arguments.files else look(loaded, arguments.timeout)),
+    ]
     well = all(finding.ok for finding in findings)
     if arguments.json:
         found = {"ok": well, "checks": [asdict(finding) for finding in findings]}
@@ -65,6 +70,14 @@ def main(arguments: argparse.Namespace) -> int:
 def _line(finding: Finding) -> str:
     remedy = f"\n      {'':24} -> {finding.remedy}" if finding.remedy else ""
     return f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name:24} {finding.detail}{remedy}\n"
+
+
+def files(loaded: config.Config) -> Iterator[Finding]:
+    """What can be said by reading alone."""
+    try:
+        yield certificate(tls.read(loaded.tls, "agent"), datetime.now(UTC))
+    except LuytreError as error:
+        yield Finding("certificate", False, *_split(error))
 
 
 def look(loaded: config.Config, timeout_s: float) -> Iterator[Finding]:

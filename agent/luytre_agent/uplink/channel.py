@@ -26,7 +26,7 @@ class Config:
     answer_seconds: float = setting(60.0, "without an answer for so long the connection is made anew", at_least(1))
     keepalive_seconds: float = setting(30.0, "a silent connection is probed this often", at_least(10))
     reconnect_seconds: float = setting(60.0, "longest wait before connecting again", at_least(0.1))
-    drain_seconds: float = setting(8.0, "at the end, wait so long for the last acknowledgements", at_least(0))
+    drain_seconds: float = setting(5.0, "at the end, wait so long for the last acknowledgements", at_least(0))
 
 
 def open_channel(config: Config, identity: tls.Identity) -> grpc.aio.Channel:

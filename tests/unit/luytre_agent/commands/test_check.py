@@ -100,3 +100,17 @@ def test_a_certificate_that_ends_soon_or_begins_later(tmp_path: Path) -> None:
     assert soon.ok
     assert soon.remedy == "renew it soon"
     assert not certificate(identity, now - timedelta(days=10)).ok
+
+
+def test_files_alone_ask_nobody_and_open_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_config(tmp_path, Authority(tmp_path / "pki").issue("web-01", days=90), 1)
+    assert main(["check", "--files", "--config", str(config)]) == 0
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["ok", "config"],
+        ["ok", "certificate"],
+    ]
+    (tmp_path / "pki/web-01.key").chmod(0o644)
+    assert main(["check", "--files", "--config", str(config)]) == 1
+    assert "readable by others" in capsys.readouterr().out
+    config.write_text("nonsense")
+    assert main(["check", "--files", "--config", str(config)]) == 2

@@ -1,0 +1,85 @@
+"""Wheels unpacked into one folder from which a program runs, for one Python or for several at once."""
+
+from __future__ import annotations
+
+import configparser
+import shutil
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+#: What tells which wheel it was: these may differ between the wheels of one distribution.
+_OF_THE_WHEEL = {"RECORD", "WHEEL"}
+#: Parts of distributions that no program needs.
+_NEEDLESS = {"tests", "test"}
+
+
+def unpack(wheels: Iterable[Path], into: Path) -> None:
+    """Unpack into `into`. Wheels of one distribution for several Pythons share their files; their compiled modules,
+    whose names tell the Python, lie side by side. SystemExit if two wheels disagree about a file."""
+    into.mkdir(parents=True, exist_ok=True)
+    for wheel in dict.fromkeys(wheels):
+        with zipfile.ZipFile(wheel) as opened:
+            for item in opened.infolist():
+                if not item.is_dir():
+                    _one(opened, item, into, wheel.name)
+
+
+def _one(opened: zipfile.ZipFile, item: zipfile.ZipInfo, into: Path, wheel: str) -> None:
+    parts = PurePosixPath(item.filename).parts
+    if ".." in parts or PurePosixPath(item.filename).is_absolute():
+        raise SystemExit(f"package: {wheel} has {item.filename}")
+    if parts[0].endswith(".data"):
+        if parts[1] not in ("purelib", "platlib"):
+            return  # scripts and headers: the launchers are ours
+        parts = parts[2:]
+    if len(parts) > 2 and parts[1] in _NEEDLESS:
+        return
+    path = into.joinpath(*parts)
+    content = opened.read(item)
+    if path.exists():
+        if path.read_bytes() != content and path.name not in _OF_THE_WHEEL:
+            raise SystemExit(f"package: {wheel} has another {item.filename} than the wheel before")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o644)
+
+
+def entry_point(site: Path, program: str) -> tuple[str, str]:
+    """Module and function behind the command `program`."""
+    for file in sorted(site.glob("*.dist-info/entry_points.txt")):
+        parsed = configparser.ConfigParser(delimiters=("=",))
+        parsed.read(file)
+        if parsed.has_option("console_scripts", program):
+            module, _, function = parsed.get("console_scripts", program).partition(":")
+            return module, function
+    raise SystemExit(f"package: no distribution in {site} has the command {program}")
+
+
+def launcher(site: Path, program: str, python: str, where: str) -> str:
+    """The text of the command: `python` with nothing but the standard library and the folder `where`, so that no
+    variable, no folder of the user's and no package of the system's can change what runs."""
+    module, function = entry_point(site, program)
+    return f"""#!{python} -IS
+import sys
+
+sys.path.insert(0, "{where}")
+
+from {module} import {function}
+
+if __name__ == "__main__":
+    sys.exit({function}())
+"""
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files below."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def clear(folder: Path) -> Path:
+    """The folder, new and empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
