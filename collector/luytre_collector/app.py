@@ -21,6 +21,7 @@ from luytre_common.telemetry import Counters
 
 from luytre_collector import enrich, notify, query, registers, sites
 from luytre_collector.agents import AgentWriter
+from luytre_collector.chainkeeper import ChainKeeper, stored_link
 from luytre_collector.config import Config
 from luytre_collector.detect import rules
 from luytre_collector.detect.correlate import Correlator
@@ -32,6 +33,7 @@ from luytre_collector.expiry import Expiry
 from luytre_collector.health import HealthWriter
 from luytre_collector.httpd import server as httpd
 from luytre_collector.ingest.admit import Admitted
+from luytre_collector.ingest.chain import Chains
 from luytre_collector.ingest.presence import Presence
 from luytre_collector.ingest.quarantine import Quarantine
 from luytre_collector.ingest.roster import Roster
@@ -64,6 +66,7 @@ PARTS = (
     "retention",
     "disk",
     "presence",
+    "chain",
     "periodic",
     "service",
 )
@@ -119,6 +122,7 @@ async def run(
         matcher = Matcher(ruleset, clock, counters["detect"])
         worker = Worker(config.pipeline, counters["pipeline"])
         quarantine = Quarantine(config.quarantine, counters["quarantine"], clock)
+        chains = Chains(lambda numbering: stored_link(store, numbering), counters["chain"])
         pipeline = Pipeline(
             store,
             matcher,
@@ -128,6 +132,7 @@ async def run(
             counters["pipeline"],
             worker.pause,
             config.clocks,
+            chains,
         )
 
         health = HealthWriter(store, name, list(counters.values()), clock)
@@ -171,6 +176,13 @@ async def run(
         closing.callback(recording.once)  # who left when everything stopped
         closing.callback(recording.close)
         recording.start()
+
+        keeper = ChainKeeper(chains, store, config.chains, presence.caught_up, raise_alerts, counters["chain"], clock)
+        linking = Periodic("chains", config.chains.interval_s, keeper.run, counters["periodic"])
+        linking.once()  # before the first batch: the last links
+        closing.callback(linking.once)  # and at the end
+        closing.callback(linking.close)
+        linking.start()
 
         worker.start(pipeline.process)
         closing.push_async_callback(asyncio.to_thread, worker.close)

@@ -1,6 +1,6 @@
 """What happens to the batches that were admitted, from body to table. One call is one micro-batch.
 
-    decode -> dedupe -> stamp -> enrich -> detect -> alerts in the outbox and stored -> rows stored -> verdicts
+    decode -> dedupe -> chain -> stamp -> enrich -> detect -> alerts in the outbox and stored -> rows stored -> verdicts
 
 Rows whose time is not believed are stored first, in `quarantine`: see `clocks`.
 
@@ -25,14 +25,16 @@ from luytre_common.telemetry import Counters
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
 from luytre_collector import clocks
+from luytre_collector.agent_alerts import alert_of
 from luytre_collector.alert_rows import alert_rows
 from luytre_collector.aside import Aside
 from luytre_collector.detect.alert import Alert
 from luytre_collector.enrich import Enricher
 from luytre_collector.enrich.stamp import Stamp, stamp
 from luytre_collector.ingest.admit import Admitted, Refused
+from luytre_collector.ingest.chain import Chains
 from luytre_collector.ingest.decode import decode
-from luytre_collector.ingest.dedupe import Dedupe
+from luytre_collector.ingest.dedupe import Dedupe, Fresh
 from luytre_collector.ingest.quarantine import Quarantine
 from luytre_collector.notify.outbox import Outbox
 from luytre_collector.store.base import Store, StoreUnavailableError
@@ -123,8 +125,11 @@ class Pipeline:
         counters: Counters,
         pause: Callable[[int], bool],
         times: clocks.Config | None = None,
+        chains: Chains | None = None,
     ) -> None:
         """`pause(failures)` waits before another attempt at a store that is away; False means: give up, stopping."""
+        self._chains = chains
+        self._broken: list[Alert] = []
         self._store = store
         self._matcher = matcher
         self._enrichers = enrichers
@@ -142,7 +147,7 @@ class Pipeline:
             return self._process(batches)
         except BaseException:
             for batch in batches:
-                self._dedupe.forget(batch)
+                self._forget(batch)
             raise
 
     def _process(self, batches: Sequence[Admitted]) -> list[Verdict]:
@@ -156,23 +161,32 @@ class Pipeline:
             elif made is not None:
                 day = batch.collector_time_us // _DAY_US  # the partition
                 groups.setdefault((batch.table.name, day), []).append(made)
+        if broken := self._broken:
+            self._broken = []
+            self._patiently(lambda: self._raise_alerts(broken))
         for pieces in groups.values():
             self._store_group(pieces, verdicts)
         return verdicts
 
+    def _forget(self, batch: Admitted) -> None:
+        self._dedupe.forget(batch)
+        if self._chains:
+            self._chains.forget(batch)
+
+    def _check_chain(self, batch: Admitted, fresh: Fresh | None) -> None:
+        """Does it follow what came before? Its rows are stored either way."""
+        if self._chains and (found := self._patiently(lambda: self._chains and self._chains.check(batch, fresh))):
+            _log.warning("%s: %s: %s", found.agent_id, found.kind.name.lower(), dict(found.facts))
+            self._broken.append(alert_of(found))
+
     def _prepare(self, index: int, batch: Admitted) -> _Piece | Refused | None:
         """A batch to rows; None if all of them are stored already."""
-        decoded = decode(batch)
-        if isinstance(decoded, Refused):
-            return decoded
-        if decoded.unknown_columns:
-            self._counters.add("unknown_columns", len(decoded.unknown_columns), batch.table.name)
-        if decoded.moved_times:
-            self._counters.add("times_moved", decoded.moved_times, batch.table.name)
-        bad = clocks.count(decoded.rows.column(batch.table.event_time), batch.collector_time_us, self._times)
-        if bad > MAX_QUARANTINED:
-            return Refused(pb.REFUSAL_CODE_BAD_BODY, f"{bad} rows whose time is years off, or ahead: see [clocks]")
+        opened = self._open(batch)
+        if isinstance(opened, Refused):
+            self._check_chain(batch, None)
+            return opened
         fresh = self._dedupe.judge(batch)
+        self._check_chain(batch, fresh)
         if fresh.skip == batch.row_count:
             return None
         sender = batch.sender
@@ -185,7 +199,21 @@ class Pipeline:
             agent_time_us=batch.agent_time_us,
             collector_time_us=batch.collector_time_us,
         )
-        return _Piece(index, batch, stamp(batch.table, decoded.rows.slice(fresh.skip), given))
+        return _Piece(index, batch, stamp(batch.table, opened.slice(fresh.skip), given))
+
+    def _open(self, batch: Admitted) -> pa.Table | Refused:
+        """The body's columns, or why they are refused."""
+        decoded = decode(batch)
+        if isinstance(decoded, Refused):
+            return decoded
+        if decoded.unknown_columns:
+            self._counters.add("unknown_columns", len(decoded.unknown_columns), batch.table.name)
+        if decoded.moved_times:
+            self._counters.add("times_moved", decoded.moved_times, batch.table.name)
+        bad = clocks.count(decoded.rows.column(batch.table.event_time), batch.collector_time_us, self._times)
+        if bad > MAX_QUARANTINED:
+            return Refused(pb.REFUSAL_CODE_BAD_BODY, f"{bad} rows whose time is years off, or ahead: see [clocks]")
+        return decoded.rows
 
     def _store_group(self, pieces: Sequence[_Piece], verdicts: list[Verdict]) -> None:
         try:
@@ -200,7 +228,7 @@ class Pipeline:
                     self._store_group([piece], verdicts)
                 return
             batch = pieces[0].batch
-            self._dedupe.forget(batch)
+            self._forget(batch)
             refused = Refused(pb.REFUSAL_CODE_BAD_BODY, f"the store refuses the rows: {_first_line(error)}")
             verdicts[pieces[0].index] = refused
             self._set_aside(batch, refused)

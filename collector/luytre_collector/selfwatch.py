@@ -1,19 +1,17 @@
 """The watch over the watchers: what `ingest.presence` finds becomes alerts.
 
-Alert ids follow from the agent and its story, so that several collectors that find the same, or one that finds it
-again after a restart, make one alert. What could not be raised, because the store was away, is raised next time.
+What could not be raised, because the store was away, is raised next time.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from luytre_collector.detect.alert import Alert, alert_id
-from luytre_collector.ingest.finding import Finding, Kind
+from luytre_collector.agent_alerts import TEXTS, alert_of
+from luytre_collector.detect.alert import Alert
+from luytre_collector.ingest.finding import Kind
 from luytre_collector.ingest.presence import Past, Presence
 from luytre_collector.store import sql
 from luytre_collector.store.base import Statements
@@ -23,119 +21,6 @@ _SECOND = 1_000_000
 #: How far back agents are looked for that are to be expected, and how far back their alerts.
 _EXPECTED_S = 86_400
 _TOLD_S = 7 * 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """An alert of the collector about an agent: its id as a rule, its level, and its name in both languages."""
-
-    rule_id: str
-    level: str
-    title: str
-    title_vi: str
-    techniques: tuple[str, ...] = ()
-
-    @property
-    def tactics(self) -> tuple[str, ...]:
-        """Every technique here impairs defences."""
-        return ("defense-evasion",) if self.techniques else ()
-
-
-_STOPPED_TOOL, _BLOCKED = "T1562.001", "T1562.006"
-
-#: Every one. Ids never change.
-TEXTS: Mapping[Kind, Text] = {
-    Kind.SILENT: Text(
-        "c1a70b2e-5d1f-4c7a-9f36-0b5e7d2a9101", "high", "Agent Silent", "Agent mất liên lạc", (_STOPPED_TOOL, _BLOCKED)
-    ),
-    Kind.HEARD_AGAIN: Text(
-        "c1a70b2e-5d1f-4c7a-9f36-0b5e7d2a9102", "informational", "Agent Heard Again", "Agent đã liên lạc trở lại"
-    ),
-    Kind.STOPPED: Text(
-        "c1a70b2e-5d1f-4c7a-9f36-0b5e7d2a9103", "low", "Agent Stopped", "Agent đã bị dừng", (_STOPPED_TOOL,)
-    ),
-    Kind.FINISHED: Text(
-        "c1a70b2e-5d1f-4c7a-9f36-0b5e7d2a9104",
-        "informational",
-        "Agent Has Read Its Capture Files",
-        "Agent đã đọc xong các tệp bắt gói",
-    ),
-    Kind.NOT_BACK: Text(
-        "c1a70b2e-5d1f-4c7a-9f36-0b5e7d2a9105",
-        "high",
-        "Agent Stopped and Not Back",
-        "Agent đã bị dừng và chưa chạy lại",
-        (_STOPPED_TOOL,),
-    ),
-    Kind.SOURCE_LOST: Text(
-        "c1a70b2e-5d1f-4c7a-9f36-0b5e7d2a9106",
-        "medium",
-        "Agent Lost a Source of Events",
-        "Agent mất một nguồn sự kiện",
-        (_STOPPED_TOOL, _BLOCKED),
-    ),
-    Kind.SOURCE_BACK: Text(
-        "c1a70b2e-5d1f-4c7a-9f36-0b5e7d2a9107",
-        "informational",
-        "Source of an Agent Back",
-        "Nguồn sự kiện của agent đã hoạt động trở lại",
-    ),
-    Kind.DEGRADED: Text(
-        "c1a70b2e-5d1f-4c7a-9f36-0b5e7d2a9108",
-        "medium",
-        "Agent Watches Less Than It Should",
-        "Agent đang giảm mức giám sát",
-        (_BLOCKED,),
-    ),
-    Kind.RESTORED: Text(
-        "c1a70b2e-5d1f-4c7a-9f36-0b5e7d2a9109",
-        "informational",
-        "Agent Watches Everything Again",
-        "Agent đã giám sát đầy đủ trở lại",
-    ),
-    Kind.CLOCK_OFF: Text(
-        "c1a70b2e-5d1f-4c7a-9f36-0b5e7d2a910a", "medium", "Clock of a Host Is Off", "Đồng hồ của máy chủ bị lệch"
-    ),
-    Kind.CLOCK_RIGHT: Text(
-        "c1a70b2e-5d1f-4c7a-9f36-0b5e7d2a910b",
-        "informational",
-        "Clock of a Host Is Right Again",
-        "Đồng hồ của máy chủ đã đúng trở lại",
-    ),
-}
-
-
-def alert_of(found: Finding, collector: str) -> Alert:
-    """The alert about it. Times among the facts (`*_us`) are shown as RFC 3339."""
-    text = TEXTS[found.kind]
-    evidence = {
-        name.removesuffix("_us") if name.endswith("_us") else name: _shown(name, value)
-        for name, value in found.facts.items()
-    }
-    return Alert(
-        alert_id=alert_id(text.rule_id, found.agent_id, found.story),
-        event_time=found.at_us,
-        alert_created=found.at_us,
-        rule_id=text.rule_id,
-        rule_name=text.title,
-        rule_name_vi=text.title_vi,
-        rule_level=text.level,
-        rule_kind="query",
-        threat_technique_id=text.techniques,
-        threat_tactic_name=text.tactics,
-        agent_id=found.agent_id,
-        host_name=found.host_name,
-        evidence={**evidence, "collector": collector},
-    )
-
-
-def _shown(name: str, value: object) -> object:
-    if not name.endswith("_us") or not isinstance(value, int):
-        return value
-    try:
-        return datetime.fromtimestamp(value / _SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return value
 
 
 class SelfWatch:

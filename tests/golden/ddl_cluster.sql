@@ -189,4 +189,18 @@ ORDER BY (name, window_from) TTL toDateTime(window_to) + toIntervalDay(30) SETTI
 CREATE TABLE IF NOT EXISTS luytre.`rollup_windows` ON CLUSTER `luytre` AS luytre_shard.`rollup_windows`
 ENGINE = Distributed(`luytre`, luytre_shard, `rollup_windows`, cityHash64(name));
 
+CREATE TABLE IF NOT EXISTS luytre_shard.`chains` ON CLUSTER `luytre` (...)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/luytre/{shard}/chains', '{replica}')
+ORDER BY (agent_id, boot_id, stream) TTL toDateTime(collector_time) + toIntervalDay(90) SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+CREATE TABLE IF NOT EXISTS luytre.`chains` ON CLUSTER `luytre` AS luytre_shard.`chains`
+ENGINE = Distributed(`luytre`, luytre_shard, `chains`, cityHash64(agent_id));
+
+CREATE TABLE IF NOT EXISTS luytre_shard.`gaps` ON CLUSTER `luytre` (...)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/luytre/{shard}/gaps', '{replica}')
+ORDER BY (agent_id, boot_id, stream, first_sequence) TTL toDateTime(collector_time) + toIntervalDay(730) SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+CREATE TABLE IF NOT EXISTS luytre.`gaps` ON CLUSTER `luytre` AS luytre_shard.`gaps`
+ENGINE = Distributed(`luytre`, luytre_shard, `gaps`, cityHash64(agent_id));
+
 INSERT INTO luytre.schema_version (version) VALUES (1);

@@ -11,6 +11,7 @@ import zlib
 from dataclasses import dataclass
 
 from luytre_common.schema import WIRE_TABLES, Table
+from luytre_common.wire import chain
 from luytre_common.wire.limits import MAX_BODY_BYTES, MAX_ROWS
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
@@ -31,7 +32,8 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A batch whose envelope is sound. Rows are numbered `first_sequence` to `last_sequence` inclusive."""
+    """A batch whose envelope is sound. Rows are numbered `first_sequence` to `last_sequence` inclusive. `chain` is its
+    link, empty if its agent makes none."""
 
     sender: Sender
     table: Table
@@ -44,6 +46,7 @@ class Admitted:
     zstd: bool
     body_size: int
     body: bytes
+    chain: bytes = b""
 
     @property
     def last_sequence(self) -> int:
@@ -86,6 +89,7 @@ def admit(batch: pb.Batch, sender: Sender, collector_time_us: int) -> Admitted |
         zstd=batch.compression == pb.COMPRESSION_ZSTD,
         body_size=batch.body_size,
         body=batch.body,
+        chain=batch.chain,
     )
 
 
@@ -106,6 +110,8 @@ def _envelope_fault(batch: pb.Batch) -> str | None:
         return f"body_size {batch.body_size} is not in 1 to {MAX_BODY_BYTES}"
     if not batch.body:
         return "body is empty"
+    if len(batch.chain) not in (0, chain.SIZE):
+        return f"chain has {len(batch.chain)} bytes, not {chain.SIZE}"
     if batch.compression == pb.COMPRESSION_NONE and len(batch.body) != batch.body_size:
         return f"body has {len(batch.body)} bytes, body_size says {batch.body_size}"
     return None

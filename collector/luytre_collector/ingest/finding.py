@@ -21,6 +21,9 @@ class Kind(Enum):
     RESTORED = auto()
     CLOCK_OFF = auto()
     CLOCK_RIGHT = auto()
+    BATCH_BROKEN = auto()
+    ROWS_MISSING = auto()
+    SPOOL_DAMAGED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Finding:
     at_us: int
     story: str
     facts: Mapping[str, object] = field(default_factory=dict)
+    rows: tuple[str, ...] = ()  # table/agent_id/boot_id/stream/sequence, as in `evidence_ids`
 
 
 def clean(text: str, most: int = 253) -> str:

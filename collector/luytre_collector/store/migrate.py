@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from luytre_common.errors import UserError
 from luytre_common.schema import STORED_TABLES, Column, Kind, Maker, Table
 
-from luytre_collector.store import ddl, derived, views
+from luytre_collector.store import chains, ddl, derived, views
 from luytre_collector.store.base import Statements
 from luytre_collector.store.sql import DATABASE, LOCAL_DATABASE, SHARD_DATABASE
 
@@ -29,8 +29,8 @@ SCHEMA_VERSION = 1
 #: Steps that lead to a version, where they cannot be derived: version -> statements.
 VERSIONS: Mapping[int, Sequence[str]] = {}
 
-#: CREATE statements of the derived tables, by name; `{database}` is to be put in.
-DERIVED_TABLES: Mapping[str, str] = dict(derived.tables())
+#: CREATE statements of the derived tables and of those of the hash chains, by name; `{database}` is to be put in.
+DERIVED_TABLES: Mapping[str, str] = {**dict(derived.tables()), **dict(chains.tables())}
 
 _VERSION_TABLE = (
     f"CREATE TABLE IF NOT EXISTS {DATABASE}.schema_version"

@@ -12,6 +12,7 @@ from luytre_collector import enrich
 from luytre_collector.detect.alert import Alert
 from luytre_collector.enrich.direction import Config as Networks
 from luytre_collector.ingest.admit import Refused
+from luytre_collector.ingest.chain import Chains
 from luytre_collector.ingest.quarantine import Config as QuarantineConfig
 from luytre_collector.ingest.quarantine import Quarantine
 from luytre_collector.notify.outbox import Config as OutboxConfig
@@ -23,6 +24,7 @@ from luytre_common.telemetry import Counters
 
 from tests.support.alerts import alert
 from tests.support.batches import NOW_US, Sender, admitted, message, rows
+from tests.support.chained import Chained, altered
 
 DAY_US = 86_400_000_000
 
@@ -80,6 +82,7 @@ class Bench:
         self.patience = 100
         self.outbox = Outbox(OutboxConfig(folder / "outbox"), [], Counters("outbox"), lambda: 0.5)
         self.outbox.open()
+        self.chains = Chains(lambda _: None, self.counters)
         self.pipeline = self.fresh()
 
     def fresh(self) -> Pipeline:
@@ -89,7 +92,7 @@ class Bench:
         raiser = AlertRaiser(store, self.outbox, self.counters)
         return Pipeline(
             store, self.rules, enrich.build(Networks()), raiser, quarantine, self.counters,
-            lambda failures: failures < self.patience,
+            lambda failures: failures < self.patience, chains=self.chains,
         )  # fmt: skip
 
     def count(self, table: str = "flows") -> tuple[int, int]:
@@ -255,3 +258,62 @@ def test_oddities_are_counted(bench: Bench) -> None:
     assert bench.counters.get("unknown_columns", "flows") == 1
     assert bench.counters.get("times_moved", "flows") == 2
     assert bench.count() == (2, 2)
+
+
+BROKEN = "Batch Altered or Replaced on Its Way"
+
+
+def broken(bench: Bench) -> list[Any]:
+    found = bench.store.query(f"SELECT * FROM alerts FINAL WHERE rule_name = '{BROKEN}'").to_pylist()
+    return [row for row in found if bench.boot in row["evidence"]]
+
+
+def test_an_altered_batch_is_an_alert_before_its_rows_are_stored_all_the_same(bench: Bench) -> None:
+    batches = Chained(boot=bench.boot).batches(3)
+    batches[1] = altered(batches[1])
+    given = [admitted(one) for one in batches]
+    assert bench.pipeline.process(given) == [Stored()] * 3
+    assert [table for table, _ in bench.store.inserts] == ["alerts", "flows"]
+    assert bench.count() == (9, 9)
+    (alert_row,) = broken(bench)
+    assert alert_row["rule_level"] == "high"
+    assert alert_row["evidence_ids"] == [f"flows/web-01/{bench.boot}/flows/{at}" for at in (3, 5)]
+    assert bench.counters.get("batches_broken", "altered") == 1
+    assert bench.counters.get("batches_verified", "flows") == 2
+
+
+def test_while_the_store_is_away_the_chain_stays_as_it_was(bench: Bench) -> None:
+    given = [admitted(one) for one in Chained(boot=bench.boot).batches(4)]
+    bench.pipeline.process(given[:2])
+    bench.store.fault = lambda table, _: StoreUnavailableError("away")
+    bench.patience = 1
+    with pytest.raises(StoppingError):
+        bench.pipeline.process(given[2:])
+    bench.store.fault, bench.patience = lambda _table, _rows: None, 100
+    assert bench.pipeline.process(given[2:]) == [Stored()] * 2
+    assert bench.counters.get("batches_verified", "flows") == 6
+    assert bench.counters.get("batches_unverified", "flows") == 0
+    assert broken(bench) == []
+
+
+def test_a_refused_batch_is_a_link_of_its_chain(bench: Bench) -> None:
+    made = Chained(boot=bench.boot)
+    given = [made.batch(), made.batch(raw=b"not a stream"), made.batch()]
+    stored, refused, last = bench.pipeline.process([admitted(one) for one in given])
+    assert (stored, isinstance(refused, Refused), last) == (Stored(), True, Stored())
+    assert bench.counters.get("batches_verified", "flows") == 3
+    assert bench.chains.take_gaps() == []
+
+
+def test_the_alert_is_made_though_the_store_is_away_meanwhile(bench: Bench) -> None:
+    batches = Chained(boot=bench.boot).batches(2)
+    batches[1] = altered(batches[1])
+    given = [admitted(one) for one in batches]
+    bench.store.fault, bench.patience = lambda *_: StoreUnavailableError("away"), 1
+    with pytest.raises(StoppingError):
+        bench.pipeline.process(given)
+    bench.store.fault, bench.patience = lambda _table, _rows: None, 100
+    assert broken(bench) == []
+    assert bench.pipeline.process(given) == [Stored()] * 2
+    assert bench.count() == (6, 6)
+    assert len(broken(bench)) == 1

@@ -9,13 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from luytre_collector.agent_alerts import TEXTS
 from luytre_collector.alert_rows import alert_rows
 from luytre_collector.columns import arrow_type, stored_schema
 from luytre_collector.detect.alert import Alert
-from luytre_collector.ingest.finding import Finding, Kind
+from luytre_collector.ingest.finding import Kind
 from luytre_collector.ingest.presence import Config, Past, Presence
-from luytre_collector.notify import text
-from luytre_collector.selfwatch import TEXTS, SelfWatch, alert_of, past
+from luytre_collector.selfwatch import SelfWatch, past
 from luytre_collector.store import embedded, readonly
 from luytre_collector.store.base import StoreUnavailableError
 from luytre_common.schema import TABLES
@@ -24,35 +24,6 @@ from luytre_common.telemetry import Counters
 from tests.unit.luytre_collector.ingest.test_presence import Line, Watched
 
 SECOND = 1_000_000
-NOW = 1_795_400_000 * SECOND
-
-
-def test_every_kind_has_a_text_in_both_languages_and_an_id_of_its_own() -> None:
-    assert set(TEXTS) == set(Kind)
-    assert len({one.rule_id for one in TEXTS.values()}) == len(Kind)
-    for one in TEXTS.values():
-        assert one.title != one.title_vi
-        assert not one.title_vi.isascii()
-        assert one.level in text.LEVELS["vi"]
-
-
-def test_an_alert_says_who_what_and_since_when() -> None:
-    facts = {"last_heard_us": NOW - 50 * SECOND, "silent_for_s": 50, "connection": "closed"}
-    found = Finding(Kind.SILENT, "web-01", "web-01.hue.example", NOW, "17", facts)
-    alert = alert_of(found, "c1")
-    assert (alert.rule_level, alert.agent_id, alert.host_name) == ("high", "web-01", "web-01.hue.example")
-    assert alert.threat_technique_id == ("T1562.001", "T1562.006")
-    assert alert.evidence == {
-        "last_heard": "2026-11-23T02:12:30Z", "silent_for_s": 50, "connection": "closed", "collector": "c1",
-    }  # fmt: skip
-    assert "Agent mất liên lạc | trên web-01.hue.example" in text.line(alert, "vi", "UTC")
-    assert alert_of(found, "c2").alert_id == alert.alert_id
-    assert alert_of(Finding(Kind.SILENT, "web-01", "", NOW, "18"), "c1").alert_id != alert.alert_id
-
-
-def test_hostile_times_stay_numbers() -> None:
-    found = Finding(Kind.STOPPED, "web-01", "", NOW, "1", {"agent_time_us": 2**62, "last_words": "x"})
-    assert alert_of(found, "c").evidence["agent_time"] == 2**62
 
 
 def told(agent: str, kind: Kind, at: int, story: str = "") -> dict[str, Any]:
