@@ -19,6 +19,7 @@ from luytre_collector.commands import (
     ledger,
     pki,
     planning,
+    policy,
     rules,
     running,
 )
@@ -26,7 +27,7 @@ from luytre_collector.commands import (
 DEFAULT_CONFIG = Path("/etc/luytre/collector.toml")
 
 #: Every group of commands, in the order of `--help`.
-COMMANDS = (running, asking, inventory, ledger, http, keeping, rules, planning, pki, completion)
+COMMANDS = (running, asking, inventory, ledger, http, keeping, policy, rules, planning, pki, completion)
 
 _EXAMPLES = """\
 examples:
@@ -38,6 +39,7 @@ examples:
   luytre-collector query "SELECT rule_name, count() FROM alerts GROUP BY rule_name" --json
   luytre-collector backup /srv/backup/2026-11-23
   luytre-collector rules check my-rules/
+  luytre-collector policy status
   luytre-collector plan --agents 1000 --events-per-second 5
 
 exit codes: 0 done, 1 failed, 2 a mistake in a command, a file or the configuration

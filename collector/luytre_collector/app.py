@@ -16,6 +16,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 
 from luytre_common import tls
+from luytre_common.policy import load_keys
 from luytre_common.sd_notify import ServiceManager, Watchdog
 from luytre_common.telemetry import Counters
 
@@ -42,6 +43,10 @@ from luytre_collector.ingest.session import Outcome
 from luytre_collector.notify.outbox import Outbox
 from luytre_collector.periodic import Periodic, ScheduledRules
 from luytre_collector.pipeline import AlertRaiser, Pipeline, Postponed, Stored, Verdict
+from luytre_collector.policy.control import PolicyControl
+from luytre_collector.policy.folder import Folder
+from luytre_collector.policy.publisher import Publisher
+from luytre_collector.policy.reports import Reports
 from luytre_collector.retention import Keeping
 from luytre_collector.rollups import Rollups
 from luytre_collector.selfwatch import SelfWatch
@@ -67,6 +72,7 @@ PARTS = (
     "disk",
     "presence",
     "chain",
+    "policy",
     "periodic",
     "service",
 )
@@ -92,6 +98,7 @@ async def run(
     httpd.check(config.http, config.ingest.tls)
     declared = sites.read(config.sites)
     keeping = Keeping(config.retention, declared)
+    policy_keys = load_keys(config.policy.key) if config.policy.key else ()
     async with contextlib.AsyncExitStack() as closing:
         store = make_store(config.store, counters["store"])
         store.open()
@@ -184,16 +191,41 @@ async def run(
         closing.callback(linking.close)
         linking.start()
 
+        policies = PolicyControl(counters["policy"], lambda: int(clock() * 1_000_000))
+        reports = Reports(policies.take, store, raise_alerts, name, counters["policy"])
+        reporting = Periodic("policy_reports", config.policy.interval_s, reports.run, counters["periodic"])
+        closing.callback(reporting.once)  # what was said at the very end
+        closing.callback(reporting.close)
+        reporting.start()
+
         worker.start(pipeline.process)
         closing.push_async_callback(asyncio.to_thread, worker.close)
         ingest = IngestServer(
-            config.ingest, identity, name, _submit(worker), quarantine, counters["ingest"], clock, [presence, roster]
+            config.ingest,
+            identity,
+            name,
+            _submit(worker),
+            quarantine,
+            counters["ingest"],
+            clock,
+            [presence, roster, policies],
         )
         closing.push_async_callback(ingest.stop)
         address = await ingest.start()
         closing.push_async_callback(_drain, ingest, worker, config.collector.stop_timeout_s)
         guard.start()
         closing.callback(presence.rest)  # whom we hang up on is not silent
+        loop = asyncio.get_running_loop()
+        publisher = Publisher(
+            Folder(config.policy.directory, policy_keys),
+            lambda found: loop.call_soon_threadsafe(policies.publish, found),
+            clock,
+            counters["policy"],
+        )
+        publishing = Periodic("policy", config.policy.interval_s, publisher.run, counters["periodic"])
+        await asyncio.to_thread(publishing.once)  # agents are coming in already
+        closing.callback(publishing.close)
+        publishing.start()
 
         _log.info("ready: %s listens on %s, %d rules", name, address, len(ruleset))
         if ready_file:

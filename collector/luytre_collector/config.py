@@ -11,7 +11,19 @@ import luytre_rules
 from luytre_common import settings
 from luytre_common.settings import at_least, setting
 
-from luytre_collector import agents, chainkeeper, clocks, disk, health, notify, retention, rollups, sites, worker
+from luytre_collector import (
+    agents,
+    chainkeeper,
+    clocks,
+    disk,
+    health,
+    notify,
+    policy,
+    retention,
+    rollups,
+    sites,
+    worker,
+)
 from luytre_collector.detect import correlate
 from luytre_collector.enrich import direction
 from luytre_collector.httpd import config as httpd
@@ -66,6 +78,7 @@ class Config:
     disk: disk.Config = setting(disk.Config(), "room on the disks of the store")
     presence: presence.Config = setting(presence.Config(), "agents that fall silent, stop, or lose a source")
     chains: chainkeeper.Config = setting(chainkeeper.Config(), "hash chains")
+    policy: policy.Config = setting(policy.Config(), "signed policies for agents")
     rollups: rollups.Config = setting(rollups.Config(), "sums and first sightings")
     health: health.Config = setting(health.Config(), "the collector's own counters")
     http: httpd.Config = setting(httpd.Config(), "queries over HTTP")

@@ -128,6 +128,15 @@ SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_p
 CREATE TABLE IF NOT EXISTS luytre.`alerts` ON CLUSTER `luytre` AS luytre_shard.`alerts`
 ENGINE = Distributed(`luytre`, luytre_shard, `alerts`, cityHash64(alert_id));
 
+CREATE TABLE IF NOT EXISTS luytre_shard.`policy_reports` ON CLUSTER `luytre` (...)
+ENGINE = ReplicatedMergeTree('/clickhouse/luytre/{shard}/policy_reports', '{replica}')
+PARTITION BY toDate(collector_time)
+ORDER BY (agent_id, event_time)
+SETTINGS replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+CREATE TABLE IF NOT EXISTS luytre.`policy_reports` ON CLUSTER `luytre` AS luytre_shard.`policy_reports`
+ENGINE = Distributed(`luytre`, luytre_shard, `policy_reports`, cityHash64(agent_id));
+
 CREATE TABLE IF NOT EXISTS luytre_shard.`quarantine` ON CLUSTER `luytre` (...)
 ENGINE = ReplicatedMergeTree('/clickhouse/luytre/{shard}/quarantine', '{replica}')
 PARTITION BY toDate(collector_time)

@@ -41,11 +41,13 @@ def _many_descriptors() -> None:
 def check(args: argparse.Namespace) -> int:
     """Read everything that `run` would read; 0 if it would start."""
     from luytre_common import tls
+    from luytre_common.policy import load_keys
 
     from luytre_collector import config as configuration
     from luytre_collector import notify, sites
     from luytre_collector.detect import rules
     from luytre_collector.httpd import server as httpd
+    from luytre_collector.policy.folder import Folder
     from luytre_collector.retention import Keeping
 
     config = configuration.load(args.config)
@@ -53,11 +55,15 @@ def check(args: argparse.Namespace) -> int:
     httpd.check(config.http, config.ingest.tls)
     notify.build(config.notify)
     Keeping(config.retention, sites.read(config.sites))
+    keys = load_keys(config.policy.key) if config.policy.key else ()
+    policies, unsound = Folder(config.policy.directory, keys).read()
+    for line in unsound:
+        print(f"policy not passed on: {line}", file=sys.stderr)
     ruleset = rules.load(config.detect.folders)
     for fault in ruleset.faults:
         print(f"rule not loaded: {fault}", file=sys.stderr)
-    print(f"{args.config}: fine; {len(ruleset)} rules, {len(ruleset.faults)} faults in rules")
-    return EXIT_USAGE if ruleset.faults else EXIT_OK
+    print(f"{args.config}: fine; {len(ruleset)} rules, {len(ruleset.faults)} faults in rules; {len(policies)} policies")
+    return EXIT_USAGE if ruleset.faults or unsound else EXIT_OK
 
 
 def dump(args: argparse.Namespace) -> int:

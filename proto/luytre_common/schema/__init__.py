@@ -15,6 +15,7 @@ from luytre_common.schema.ledger import LEDGER
 from luytre_common.schema.logins import LOGINS
 from luytre_common.schema.model import COMMON, Column, Kind, Maker, Table
 from luytre_common.schema.network import DNS, FLOWS, TLS
+from luytre_common.schema.policy import POLICY_REPORTS
 from luytre_common.schema.quarantine import QUARANTINE
 from luytre_common.schema.registers import AGENTS, ORGANISATIONS, SYSTEMS
 from luytre_common.schema.sockets import SOCKETS
@@ -37,6 +38,7 @@ TABLES: dict[str, Table] = {
         AGENT_HEALTH,
         COLLECTOR_HEALTH,
         ALERTS,
+        POLICY_REPORTS,
         QUARANTINE,
     )
 }
