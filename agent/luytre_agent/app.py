@@ -35,6 +35,7 @@ from luytre_agent.policy import Policies
 from luytre_agent.settings import Settings
 from luytre_agent.sources import Context, Makers, redaction, wanted
 from luytre_agent.sources.state import StateFile
+from luytre_agent.sources.watch.own import own_parts
 from luytre_agent.spool import Spool
 from luytre_agent.supervisor import Supervisor
 from luytre_agent.uplink import Uplink
@@ -104,6 +105,7 @@ class Agent:
         clock: Callable[[], float] = time.time,
         patient: bool = False,
         service: ServiceManager | None = None,
+        config_file: Path | None = None,
     ) -> None:
         self.config = config
         self.undelivered = 0
@@ -126,7 +128,10 @@ class Agent:
             told=self._told,
             welcomed=self._welcomed,
         )
-        context = Context(() if makers else uplink_addresses(config.uplink.collector))
+        parts = (config.tls.authority, config.tls.certificate, config.tls.key, *([config_file] if config_file else []))
+        context = Context(
+            () if makers else uplink_addresses(config.uplink.collector), own_parts(config.spool.directory, parts)
+        )
         make = (lambda sources: makers()) if makers else (lambda sources: wanted(sources, context))
         self.supervisor = Supervisor(dict, self._keep, _retry_wait, config.sources.refresh_seconds)
         #: Decides how much is done while the host has little to spare; None: everything is done.

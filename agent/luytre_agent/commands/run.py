@@ -39,5 +39,5 @@ def main(arguments: argparse.Namespace) -> int:
     faulthandler.enable()  # a watchdog's SIGABRT leaves in the log where every thread was
     service = ServiceManager.of(os.environ)
     with stop_on_signals() as stop:
-        Agent(loaded, service=service).run(stop, arguments.seconds)
+        Agent(loaded, service=service, config_file=arguments.config).run(stop, arguments.seconds)
     return EXIT_OK

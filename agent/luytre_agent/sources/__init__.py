@@ -10,6 +10,7 @@ from luytre_common.settings import at_least, setting
 
 from luytre_agent.sources import files, inventory, logins, network, packets, processes, replay, sockets
 from luytre_agent.sources.base import SealedBatch, Source
+from luytre_agent.sources.watch.own import Own
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,10 @@ class Config:
 @dataclass(frozen=True)
 class Context:
     """What sources must know of the rest: the addresses and ports of our own uplink, which nobody wants to see; and
-    whose sockets are, which one source learns and others ask."""
+    whose sockets are, which one source learns and others ask; and what we are made of, which is watched."""
 
     exclude: tuple[tuple[str, int], ...] = ()
+    own: Own = field(default_factory=Own)
     owners: sockets.Owners = field(default_factory=sockets.Owners)
 
 
@@ -53,7 +55,7 @@ def _told(config: Config, context: Context) -> sockets.Owners | None:
 
 #: Every kind of source, and what of it there is now. Asked again and again: interfaces come and go.
 SOURCES: dict[str, Callable[[Config, Context], Makers]] = {
-    "files": lambda config, context: files.build(config.files, _told(config, context)),
+    "files": lambda config, context: files.build(config.files, _told(config, context), context.own),
     "logins": lambda config, _: logins.build(config.logins, config.state_directory),
     "packets": lambda config, context: packets.build(config.packets, context.exclude, owners=_asked(config, context)),
     "processes": lambda config, context: processes.build(config.processes, context.owners),

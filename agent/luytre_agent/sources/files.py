@@ -35,6 +35,7 @@ from luytre_agent.sources.watch.fanotify import Fanotify
 from luytre_agent.sources.watch.hint import NO_PIDFD, Did, Hint, Watcher, below, join
 from luytre_agent.sources.watch.inotify import Inotify
 from luytre_agent.sources.watch.names import Names
+from luytre_agent.sources.watch.own import Own
 from luytre_agent.sources.watch.places import DEFAULT, Plan, entries, resolve
 from luytre_agent.sources.watch.safe import Facts, look, open_folder
 from luytre_agent.sources.watch.telling import Telling
@@ -60,7 +61,9 @@ class Config:
 
     enabled: bool = setting(True, "whether to watch files")
     rung: Literal["auto", "fanotify", "inotify"] = setting("auto", "how; auto: the best that kernel and rights allow")
-    defaults: bool = setting(True, "watch accounts, sudo, sshd, PAM, cron, systemd, shells, loader and kernel settings")
+    defaults: bool = setting(
+        True, "watch accounts, sudo, sshd, PAM, cron, systemd, shells, loader and kernel settings, and the agent itself"
+    )
     homes: bool = setting(True, "watch .ssh, shell profiles and user units of all users in /etc/passwd")
     web_roots: list[str] = setting([], "directories that a web server serves, such as /var/www")
     paths: list[str] = setting([], "further files and directories")
@@ -79,9 +82,17 @@ class Files:
 
     name = "files"
 
-    def __init__(self, config: Config, told: Told | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        """`told`: what the process events tell of processes, if there are any."""
+    def __init__(
+        self,
+        config: Config,
+        told: Told | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        own: Own | None = None,
+    ) -> None:
+        """`told`: what the process events tell of processes, if there are any. `own`: what the agent consists of."""
         self._config = config
+        self._own = own or Own()
+        self._spool = ""
         self._told = told
         self._clock = clock
         self._counters = Counters("files")
@@ -99,6 +110,7 @@ class Files:
         self._processes = Processes(self._users, self._told)
         self._rows = Rows("files", counters, config.batch_rows, config.batch_seconds, self._clock)
         self._telling = Telling(self._rows, self._processes, self._users, self._groups, counters, self._clock)
+        self._pid = os.getpid()
         self._snapshot = Snapshot(config.max_files, counters)
         self._changes = Changes(self._snapshot, self._look, self._telling.take, counters, config.fold_seconds)
         self._drained = _boottime()
@@ -107,7 +119,6 @@ class Files:
         self._overflowed = False
         self._next_rescan = 0.0
         self._homes: tuple[str, ...] = ()
-        self._plan = self._new_plan()
         self.refused = []
         for rung in LADDER if config.rung == "auto" else (config.rung,):
             if self._try(rung):
@@ -126,6 +137,8 @@ class Files:
             self.refused.append((rung, error.strerror or str(error)))
             return False
         self._telling.rung = rung
+        self._spool = self._own.spool if rung == "fanotify" and self._config.defaults else ""
+        self._plan = self._new_plan()
         self._first_refusal = ""
         self._changes.started_ns = time.time_ns()
         self._adopt("/", None, first=True)
@@ -140,7 +153,8 @@ class Files:
     def _new_plan(self) -> Plan:
         config = self._config
         self._homes = self._users.homes() if config.homes else ()
-        paths = [*(DEFAULT if config.defaults else ()), *config.web_roots, *config.paths]
+        defaults = [*DEFAULT, *self._own.places] if config.defaults else []
+        paths = [*defaults, *([self._spool] if self._spool else []), *config.web_roots, *config.paths]
         return Plan(resolve(paths, self._homes), config.exclude)
 
     def poll(self, timeout_s: float) -> Sequence[SealedBatch]:
@@ -191,6 +205,8 @@ class Files:
 
     def _concerns(self, hint: Hint) -> bool:
         plan = self._plan
+        if self._spool and hint.pid == self._pid and below(hint.path or hint.previous, self._spool):
+            return False  # we write there all the time
         return any(plan.wanted(one) or (hint.is_dir and plan.leads(one)) for one in (hint.path, hint.previous) if one)
 
     def _work(self) -> None:
@@ -292,7 +308,8 @@ class Files:
                 self._changes.missing(path, self._clock())
 
     def _look(self, path: str, known: Facts | None) -> Facts | None:
-        return look(path, self._config.hash_bytes, known, self._between)
+        most = 0 if self._spool and below(path, self._spool) else self._config.hash_bytes
+        return look(path, most, known, self._between)
 
     def _between(self) -> None:
         """While a large file is hashed: who wrote others must not be gone when it is done."""
@@ -350,6 +367,6 @@ def _remedy(refused: Sequence[tuple[str, str]]) -> str:
     return "correct [sources.files], or set enabled = false to go without"
 
 
-def build(config: Config, told: Told | None = None) -> dict[str, Callable[[], Source]]:
+def build(config: Config, told: Told | None = None, own: Own | None = None) -> dict[str, Callable[[], Source]]:
     """The source, if it is wanted."""
-    return {"files": partial(Files, config, told)} if config.enabled else {}
+    return {"files": partial(Files, config, told, own=own)} if config.enabled else {}
