@@ -7,6 +7,7 @@ import resource
 import sys
 from pathlib import Path
 
+import luytre_common  # noqa: F401 - before gRPC is loaded: it sees to the version of TLS
 import pytest
 
 ROOT = Path(__file__).parents[1]

@@ -12,6 +12,7 @@ from luytre_agent import __version__
 from luytre_agent.commands import COMMANDS
 
 _EPILOG = """examples:
+  luytre-agent enrol --collector soc.example:7072 --token lt1.3f9c2a7e....
   luytre-agent check --config /etc/luytre/agent.toml     would it work here, and if not, what is missing?
   luytre-agent run --config /etc/luytre/agent.toml       watch and deliver until stopped
   luytre-agent replay evening.pcapng                     what is in a capture file

@@ -15,11 +15,13 @@ __all__ = [
     "TableBuilder",
     "check_patterns",
     "listening_ports",
+    "new_key",
     "read_only_count",
     "read_process",
     "redact",
     "redaction_counts",
     "set_redaction",
+    "signing_request",
     "to_json_lines",
     "translations_heard",
     "verify_ed25519",
@@ -276,3 +278,11 @@ def read_only_count(path: str) -> tuple[int, int]:
 def verify_ed25519(key: bytes, message: bytes, signature: bytes) -> bool:
     """Whether `signature` (64 bytes) was made over `message` with the private half of `key` (32 bytes), by RFC 8032.
     False for anything else, of whatever length."""
+
+def new_key(entropy: bytes) -> str:
+    """A P-256 key (PKCS #8 PEM) of 32 random bytes. ValueError if they make none, which happens to 1 in 2^32 of them:
+    draw others."""
+
+def signing_request(key: str, name: str) -> bytes:
+    """The request (PKCS #10, DER) that this key be certified under a common name; the same for the same. ValueError if
+    the key is none, or the name empty or longer than 64 bytes."""

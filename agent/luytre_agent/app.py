@@ -15,22 +15,22 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from luytre_common import tls
-from luytre_common.errors import ConfigError, LuytreError
+from luytre_common.errors import ConfigError, LuytreError, UserError
 from luytre_common.lifecycle import Lifecycle
 from luytre_common.sd_notify import ServiceManager, Watchdog
 from luytre_common.telemetry import Sample
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
-from luytre_agent import __version__, balance, memory, uplink
+from luytre_agent import __version__, balance, memory, pair, uplink
 from luytre_agent.balance import Balance, Tally
 from luytre_agent.batch import Key, SealedBatch
 from luytre_agent.certificate import facts
 from luytre_agent.config import Config
 from luytre_agent.health import Health
 from luytre_agent.heartbeat import Governor, Heart, goodbye
+from luytre_agent.machine import kernel_boot_id, machine_id
 from luytre_agent.policy import Policies
 from luytre_agent.settings import Settings
 from luytre_agent.sources import Context, Makers, redaction, wanted
@@ -49,13 +49,6 @@ _TRIM_S = 20.0
 #: And code that is not in use, every so many times.
 _FORGET_TURNS = 15
 
-_KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def kernel_boot_id() -> str:
-    """The kernel's name for its present boot (random(4))."""
-    return _KERNEL_BOOT_ID.read_text().strip()
-
 
 def hello(config: Config, boot_id: str, now: float, policy_version: int = 0) -> pb.Hello:
     """Who we say we are. The collector believes the certificate only."""
@@ -72,6 +65,8 @@ def hello(config: Config, boot_id: str, now: float, policy_version: int = 0) -> 
         kernel=platform.release(),
         agent_time_us=int(now * 1_000_000),
         policy_version=policy_version,
+        machine_id=machine_id(),
+        kernel_boot_id=kernel_boot_id(),
     )
 
 
@@ -84,6 +79,14 @@ def uplink_addresses(collector: str) -> tuple[tuple[str, int], ...]:
         _log.warning("collector %s: %s; our own connection to it will be among the flows", collector, error.strerror)
         return ()
     return tuple(sorted({(str(address[4][0]), int(port)) for address in found}))
+
+
+def _settle(config: tls.Config) -> None:
+    """Finish a renewal that a crash cut short. Where the files cannot be changed, they may do as they are."""
+    try:
+        pair.settle(config)
+    except UserError as error:
+        _log.warning("certificate: %s", error)
 
 
 def _retry_wait(failures: int) -> float:
@@ -113,6 +116,7 @@ class Agent:
         self._clock = clock
         self._patient = patient
         self._service = service or ServiceManager()
+        _settle(config.tls)
         identity = tls.read(config.tls, "agent")
         redaction.apply(config.redact)
         self.tally = Tally()
@@ -127,6 +131,7 @@ class Agent:
             tally=self.tally.add,
             told=self._told,
             welcomed=self._welcomed,
+            renew=True,
         )
         parts = (config.tls.authority, config.tls.certificate, config.tls.key, *([config_file] if config_file else []))
         context = Context(

@@ -13,6 +13,7 @@ from luytre_collector import __version__
 from luytre_collector.commands import (
     asking,
     completion,
+    enrol,
     http,
     inventory,
     keeping,
@@ -27,13 +28,14 @@ from luytre_collector.commands import (
 DEFAULT_CONFIG = Path("/etc/luytre/collector.toml")
 
 #: Every group of commands, in the order of `--help`.
-COMMANDS = (running, asking, inventory, ledger, http, keeping, policy, rules, planning, pki, completion)
+COMMANDS = (running, asking, inventory, ledger, http, keeping, policy, rules, planning, pki, enrol, completion)
 
 _EXAMPLES = """\
 examples:
   luytre-collector pki init --dir pki
   luytre-collector pki issue collector.example --collector --dir pki --host 10.0.0.5
   luytre-collector pki issue web-01 --agent --dir pki
+  luytre-collector enrol token --name web-01
   luytre-collector check --config collector.toml
   luytre-collector run --config collector.toml
   luytre-collector query "SELECT rule_name, count() FROM alerts GROUP BY rule_name" --json

@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import logging
 import random
+import secrets
 import signal
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from pathlib import Path
 
 from luytre_common import tls
@@ -30,13 +31,17 @@ from luytre_collector.detect.model import RuleSet
 from luytre_collector.detect.query import Scheduler
 from luytre_collector.detect.stream import Matcher
 from luytre_collector.disk import DiskWatch
+from luytre_collector.enrol.server import Enrolment, open_desk, read_policy_key
 from luytre_collector.expiry import Expiry
 from luytre_collector.health import HealthWriter
 from luytre_collector.httpd import server as httpd
+from luytre_collector.identity_alerts import IdentityAlerts
 from luytre_collector.ingest.admit import Admitted
 from luytre_collector.ingest.chain import Chains
+from luytre_collector.ingest.clones import Clones
 from luytre_collector.ingest.presence import Presence
 from luytre_collector.ingest.quarantine import Quarantine
+from luytre_collector.ingest.revocation import Revocation
 from luytre_collector.ingest.roster import Roster
 from luytre_collector.ingest.server import IngestServer
 from luytre_collector.ingest.session import Outcome
@@ -57,6 +62,8 @@ from luytre_collector.worker import Worker
 #: Who counts: the values of `component` in `collector_health`.
 PARTS = (
     "ingest",
+    "identity",
+    "enrol",
     "store",
     "quarantine",
     "pipeline",
@@ -76,6 +83,9 @@ PARTS = (
     "periodic",
     "service",
 )
+
+#: Seconds between looks at how long our own certificate is good.
+_OWN_CERTIFICATE_S = 60.0
 
 _log = logging.getLogger("luytre.collector")
 
@@ -99,6 +109,10 @@ async def run(
     declared = sites.read(config.sites)
     keeping = Keeping(config.retention, declared)
     policy_keys = load_keys(config.policy.key) if config.policy.key else ()
+    revocation = Revocation(config.ingest.revocations, counters["ingest"], clock)
+    revocation.load()
+    desk = open_desk(config.enrol, config.ingest.tls)
+    policy_key = read_policy_key(config.enrol.policy_key)
     async with contextlib.AsyncExitStack() as closing:
         store = make_store(config.store, counters["store"])
         store.open()
@@ -200,6 +214,10 @@ async def run(
 
         worker.start(pipeline.process)
         closing.push_async_callback(asyncio.to_thread, worker.close)
+        identity_alerts = IdentityAlerts(name, identity.certificate, raise_alerts, clock, counters["identity"])
+        closing.push_async_callback(identity_alerts.close)
+        clones = Clones(counters["ingest"], identity_alerts.cloned, lambda: secrets.randbits(64))
+        enrolment = Enrolment(config.enrol, desk, identity, policy_key, counters["enrol"], clock) if desk else None
         ingest = IngestServer(
             config.ingest,
             identity,
@@ -208,10 +226,15 @@ async def run(
             quarantine,
             counters["ingest"],
             clock,
-            [presence, roster, policies],
+            [revocation, clones, presence, roster, policies],
+            enrolment.renew if enrolment else None,
         )
         closing.push_async_callback(ingest.stop)
         address = await ingest.start()
+        await closing.enter_async_context(_watching(revocation, identity_alerts))
+        if enrolment and config.enrol.listen:
+            closing.push_async_callback(enrolment.stop)
+            _log.info("agents are enrolled at %s", await enrolment.start(address))
         closing.push_async_callback(_drain, ingest, worker, config.collector.stop_timeout_s)
         guard.start()
         closing.callback(presence.rest)  # whom we hang up on is not silent
@@ -246,6 +269,24 @@ async def _watch_over(service: ServiceManager, worker: Worker) -> None:
     while service.watchdog_s is not None:
         watchdog.look()
         await asyncio.sleep(service.turn_s)
+
+
+@contextlib.asynccontextmanager
+async def _watching(revocation: Revocation, alerts: IdentityAlerts) -> AsyncIterator[None]:
+    """Certificates are looked at for as long as this lasts: those that are revoked or expired, and our own."""
+
+    async def look() -> None:
+        while True:
+            alerts.look()
+            await asyncio.sleep(_OWN_CERTIFICATE_S)
+
+    tasks = [asyncio.create_task(revocation.watch()), asyncio.create_task(look())]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _load_rules(folders: Sequence[Path]) -> RuleSet:

@@ -26,6 +26,7 @@ from luytre_collector import (
 )
 from luytre_collector.detect import correlate
 from luytre_collector.enrich import direction
+from luytre_collector.enrol import config as enrol
 from luytre_collector.httpd import config as httpd
 from luytre_collector.ingest import presence, quarantine, server
 from luytre_collector.store import choose
@@ -65,6 +66,7 @@ class Config:
 
     ingest: server.Config = settings.required("the gRPC server")
     collector: Collector = setting(Collector(), "the program itself")
+    enrol: enrol.Config = setting(enrol.Config(), "certificates for agents")
     pipeline: worker.Config = setting(worker.Config(), "batches to inserts")
     quarantine: quarantine.Config = setting(quarantine.Config(), "refused batches")
     clocks: clocks.Config = setting(clocks.Config(), "times that are believed")

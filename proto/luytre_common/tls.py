@@ -1,5 +1,5 @@
-"""Certificates and keys from PEM files, for mutual TLS on the gRPC stream. TLS 1.2 and older are never needed: both
-ends are ours."""
+"""Certificates and keys from PEM files, for mutual TLS on the gRPC stream. TLS 1.2 and older are never spoken: both
+ends are ours, and `luytre_common` sees to it before gRPC is loaded."""
 
 from __future__ import annotations
 
@@ -114,3 +114,8 @@ def server_credentials(identity: Identity) -> grpc.ServerCredentials:
     return grpc.ssl_server_credentials(
         [(identity.key, identity.certificate)], root_certificates=identity.authority, require_client_auth=True
     )
+
+
+def open_server_credentials(key: bytes, chain: bytes) -> grpc.ServerCredentials:
+    """For the one address where clients have no certificate yet: ours is shown, theirs is not asked for."""
+    return grpc.ssl_server_credentials([(key, chain)])

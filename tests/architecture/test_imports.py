@@ -33,6 +33,7 @@ DOORKEEPERS = {
         "luytre_agent/policy/judge.py",
         "luytre_agent/health.py",
         "luytre_agent/balance.py",
+        "luytre_agent/signing.py",
     ),
     "chdb": ("luytre_collector/store/embedded.py",),
     "clickhouse_driver": ("luytre_collector/store/driver.py",),

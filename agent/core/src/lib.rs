@@ -17,6 +17,7 @@ mod mapping;
 mod memory;
 pub mod schema;
 pub mod signature;
+pub mod signing_request;
 
 #[cfg(feature = "python")]
 mod python;

@@ -25,6 +25,7 @@ from luytre_agent.batch import Key
 from luytre_agent.uplink.backoff import Backoff
 from luytre_agent.uplink.channel import PROTOCOL, Config, open_channel
 from luytre_agent.uplink.faults import Fault, explain
+from luytre_agent.uplink.renewal import Renewal
 from luytre_agent.uplink.session import Flight, Session
 
 if TYPE_CHECKING:
@@ -111,10 +112,11 @@ class Uplink:
         told: Callable[[pb.Policy], None] | None = None,
         tally: Callable[[Key, str, int], object] = lambda key, entry, rows: None,
         welcomed: Callable[[], object] | None = None,
+        renew: bool = False,
     ) -> None:
         """`told` is called with every policy that the collector sends, `welcomed` whenever it has let us in: both in
         the uplink's thread, so they must not block. `tally` is told of rows that are sent, sent again and
-        acknowledged."""
+        acknowledged. `renew`: see to the next certificate before this one ends."""
         self.config = config
         self.counters = Counters("uplink")
         self._tls = tls_config
@@ -128,6 +130,8 @@ class Uplink:
         self._told = told
         self._tally = tally
         self._welcomed = welcomed
+        self._renewal = Renewal(config, tls_config, identity, random, self.counters)
+        self._renew = renew
         self._sayings: deque[pb.AgentMessage] = deque(maxlen=_MAX_SAYINGS)
         self._farewell: pb.AgentMessage | None = None
         self._highest: dict[Key, int] = {}
@@ -199,6 +203,7 @@ class Uplink:
         session = self._session
         self.counters.set("connected", int(self.connected))
         self.counters.set("batches_in_flight", len(session.flights))
+        self.counters.set("certificate_expires_in_seconds", self._renewal.left_s())
         return self.counters.samples()
 
     def _run(self) -> None:
@@ -214,6 +219,19 @@ class Uplink:
             loop.close()
 
     async def _keep_delivering(self) -> None:
+        renewing = asyncio.create_task(self._renewal.keep(self._adopt)) if self._renew else None
+        try:
+            await self._deliver_again_and_again()
+        finally:
+            if renewing:
+                renewing.cancel()
+                await asyncio.gather(renewing, return_exceptions=True)
+
+    def _adopt(self, identity: tls.Identity) -> None:
+        """From the next connection on; this one goes on for as long as the collector likes."""
+        self._identity = identity
+
+    async def _deliver_again_and_again(self) -> None:
         while True:
             began = self._clock()
             try:
@@ -333,6 +351,9 @@ class Uplink:
             self.counters.add("policies_received")
             if self._told:
                 self._told(message.policy)
+        elif kind == "ping":
+            self.counters.add("pings_answered")
+            self.say(pb.AgentMessage(pong=pb.Pong(nonce=message.ping.nonce)))
         else:
             self.counters.add("messages_unknown")
         self._room.set()

@@ -22,10 +22,18 @@ class Fault:
 
 _WAITS = "batches wait in the spool until it is back"
 
-#: What a collector says when it ends a stream that was good.
+#: What a collector says when it ends a stream that was good: the kind, and what would help.
 _SAID = {
-    "superseded": "two agents with one certificate take turns: issue one to each, unless this was `luytre-agent check`",
-    "the collector is stopping": _WAITS,
+    "superseded": (
+        "superseded",
+        "two agents with one certificate take turns: issue one to each, unless this was `luytre-agent check`",
+    ),
+    "the collector is stopping": ("stopping", _WAITS),
+    "the certificate has expired": (
+        "expired",
+        "it is renewed by itself; if it was not, see renewals_failed and the log",
+    ),
+    "another host": ("moved", "if that host is not this one's successor, both were made from one copy: enrol this one"),
 }
 
 
@@ -38,7 +46,13 @@ def explain(code: grpc.StatusCode, details: str, collector: str, config: tls.Con
         return Fault(
             "identity",
             f"collector {collector} refused our identity: {details or code.name.lower()}",
-            f"ask for a new certificate in place of {config.certificate} (luytre-collector pki issue)",
+            f"ask for a token and enrol again, in place of {config.certificate} (luytre-agent enrol --again)",
+        )
+    if code is grpc.StatusCode.ALREADY_EXISTS:
+        return Fault(
+            "cloned",
+            f"collector {collector} refused us: {details}",
+            "if this host was copied from that one, enrol it under a name of its own (luytre-agent enrol --again)",
         )
     if code is grpc.StatusCode.FAILED_PRECONDITION:
         return Fault(
@@ -48,9 +62,9 @@ def explain(code: grpc.StatusCode, details: str, collector: str, config: tls.Con
         return Fault("busy", f"collector {collector} has too much to do: {details}")
     if code is not grpc.StatusCode.UNAVAILABLE:
         return Fault("broken", f"collector {collector} ended the stream: {code.name.lower()}: {details}")
-    for said, remedy in _SAID.items():
+    for said, (kind, remedy) in _SAID.items():
         if details.startswith(said):
-            return Fault(said.split()[-1], f"collector {collector} ended the stream: {details}", remedy)
+            return Fault(kind, f"collector {collector} ended the stream: {details}", remedy)
     if welcomed:
         return Fault("lost", f"connection to collector {collector} was lost: {_last(details)}", _WAITS)
     if "certificate has expired" in details or "certificate is not yet valid" in details:

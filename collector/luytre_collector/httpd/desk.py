@@ -15,9 +15,9 @@ from http import HTTPStatus
 from luytre_common.errors import LuytreError, UserError
 from luytre_common.telemetry import Counters, RateLimited
 
+from luytre_collector.attempts import Attempts
 from luytre_collector.httpd import asked, frames, native, replies
 from luytre_collector.httpd.asked import Asked, Login
-from luytre_collector.httpd.attempts import Attempts
 from luytre_collector.httpd.config import Config
 from luytre_collector.httpd.users import Users
 from luytre_collector.httpd.wire import Request, Response

@@ -29,7 +29,7 @@ class Peer:
     agent_id: the certificate's common name.
     serial: the certificate's serial number.
     fingerprint: SHA-256 of the certificate (DER), hexadecimal.
-    expires_us: end of its validity, microseconds since 1970.
+    expires_us: end of its validity, microseconds since 1970; begins_us: its beginning.
     address: the other end of the connection, as gRPC writes it: `ipv4:192.0.2.7:41234`.
     """
 
@@ -38,6 +38,7 @@ class Peer:
     fingerprint: str
     expires_us: int
     address: str
+    begins_us: int = 0
 
 
 class Stream(Protocol):

@@ -49,4 +49,5 @@ def peer(auth_context: Mapping[str, Iterable[bytes]], address: str) -> Peer:
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
         expires_us=int(certificate.not_valid_after_utc.timestamp()) * 1_000_000,
         address=address,
+        begins_us=int(certificate.not_valid_before_utc.timestamp()) * 1_000_000,
     )

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
@@ -31,7 +32,9 @@ from luytre_collector.ingest.session import Session, Submit
 
 PROTOCOL = 1
 #: How messages of a stream after Welcome are counted.
-_SENT = {"ack": "acks_sent", "refusal": "refusals_sent", "policy": "policies_sent"}
+_SENT = {"ack": "acks_sent", "refusal": "refusals_sent", "policy": "policies_sent", "ping": "pings_sent"}
+#: Signs the next certificate of an agent; EndedError if it may have none.
+Renew = Callable[[Peer, pb.RenewRequest], Awaitable[pb.Certificate]]
 #: Lines of one kind about one agent, or about those who are turned away, come at most this often.
 _QUIET_S = 10.0
 _log = logging.getLogger("luytre.ingest")
@@ -49,6 +52,14 @@ class Config:
         256 << 20, "bytes of batches, of all agents, that may wait for the store", at_least(1 << 20)
     )
     hello_timeout_s: float = setting(10.0, "how long a new stream may stay silent, seconds", at_least(0.1))
+    revoked: Path | None = setting(
+        None, "file with the certificates that are good no more; revoked.jsonl beside tls.authority if not set"
+    )
+
+    @property
+    def revocations(self) -> Path:
+        """The file, given or not."""
+        return self.revoked or self.tls.authority.with_name("revoked.jsonl")
 
 
 class IngestServer:
@@ -64,8 +75,10 @@ class IngestServer:
         counters: Counters,
         clock: Callable[[], float],
         controls: Sequence[Control] = (),
+        renew: Renew | None = None,
     ) -> None:
         self._controls = controls
+        self._sign = renew
         self._config = config
         self._identity = identity
         self._collector_id = collector_id
@@ -96,7 +109,7 @@ class IngestServer:
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
         ]
         server = grpc.aio.server(options=options)
-        server.add_generic_rpc_handlers((service.handler(self._deliver),))
+        server.add_generic_rpc_handlers((service.handler(self._deliver, self._renew),))
         try:
             port = server.add_secure_port(self._config.listen, credentials)
         except RuntimeError:
@@ -160,6 +173,20 @@ class IngestServer:
             await self._abort(context, error)
         finally:
             self._leave(session)
+
+    async def _renew(
+        self, request: pb.RenewRequest, context: grpc.aio.ServicerContext[pb.RenewRequest, pb.Certificate]
+    ) -> pb.Certificate:
+        try:
+            peer = self._identify(context)
+            if self._sign is None:
+                self._counters.add("renewals_refused", label="not_here")
+                message = "this collector does not sign certificates; ask for one where the authority is"
+                raise EndedError(grpc.StatusCode.FAILED_PRECONDITION, message)
+            return await self._sign(peer, request)
+        except EndedError as error:
+            self._say(logging.WARNING, f"not renewed {error.status.name}", f"{context.peer()}: {error.message}")
+            await self._abort(context, error)
 
     def _identify(self, context: grpc.aio.ServicerContext[Any, Any]) -> Peer:
         try:
@@ -275,8 +302,9 @@ class IngestServer:
         return int(self._clock() * 1_000_000)
 
 
-def probe(listen: str) -> None:
-    """Try to listen, for an error that says why: gRPC only says that it could not. UserError with the remedy."""
+def probe(listen: str, key: str = "ingest.listen") -> None:
+    """Try to listen, for an error that says why: gRPC only says that it could not. UserError with the remedy, which
+    names the setting `key`."""
     host, _, port = listen.rpartition(":")
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -287,7 +315,7 @@ def probe(listen: str) -> None:
             trial.listen(1)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(f"{listen}: {reason}; stop what listens there or choose another ingest.listen") from None
+        raise UserError(f"{listen}: {reason}; stop what listens there or choose another {key}") from None
 
 
 def _clean(text: str) -> str:

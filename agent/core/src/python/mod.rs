@@ -9,6 +9,7 @@ mod replay;
 mod rows;
 mod shared;
 mod signature;
+mod signing_request;
 mod sockets;
 
 use pyo3::exceptions::PyValueError;
@@ -32,6 +33,8 @@ mod _core {
     use super::rows::TableBuilder;
     #[pymodule_export]
     use super::signature::verify_ed25519;
+    #[pymodule_export]
+    use super::signing_request::{new_key, new_signing_request};
     #[pymodule_export]
     use super::sockets::{Owners, SocketEvents, listening_ports, translations_heard};
 }

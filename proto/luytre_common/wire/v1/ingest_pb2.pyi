@@ -45,30 +45,34 @@ REFUSAL_CODE_BAD_CHECKSUM: RefusalCode
 REFUSAL_CODE_BAD_BODY: RefusalCode
 
 class AgentMessage(_message.Message):
-    __slots__ = ("hello", "batch", "heartbeat", "policy_report", "goodbye")
+    __slots__ = ("hello", "batch", "heartbeat", "policy_report", "goodbye", "pong")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     POLICY_REPORT_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    PONG_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     batch: Batch
     heartbeat: Heartbeat
     policy_report: PolicyReport
     goodbye: Goodbye
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., policy_report: _Optional[_Union[PolicyReport, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+    pong: Pong
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., policy_report: _Optional[_Union[PolicyReport, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ...) -> None: ...
 
 class CollectorMessage(_message.Message):
-    __slots__ = ("welcome", "ack", "refusal", "policy")
+    __slots__ = ("welcome", "ack", "refusal", "policy", "ping")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
+    PING_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     ack: Ack
     refusal: Refusal
     policy: Policy
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ...) -> None: ...
+    ping: Ping
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol", "agent_version", "host_name", "boot_id", "operating_system", "kernel", "agent_time_us", "probe", "machine_id", "kernel_boot_id", "policy_version")
@@ -168,6 +172,18 @@ class SourceState(_message.Message):
     reason: str
     def __init__(self, name: _Optional[str] = ..., available: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class Ping(_message.Message):
+    __slots__ = ("nonce",)
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    nonce: int
+    def __init__(self, nonce: _Optional[int] = ...) -> None: ...
+
+class Pong(_message.Message):
+    __slots__ = ("nonce",)
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    nonce: int
+    def __init__(self, nonce: _Optional[int] = ...) -> None: ...
+
 class Goodbye(_message.Message):
     __slots__ = ("agent_time_us", "reason")
     AGENT_TIME_US_FIELD_NUMBER: _ClassVar[int]
@@ -213,14 +229,16 @@ class RenewRequest(_message.Message):
     def __init__(self, signing_request: _Optional[bytes] = ...) -> None: ...
 
 class Certificate(_message.Message):
-    __slots__ = ("certificate", "authority", "policy_key")
+    __slots__ = ("certificate", "authority", "policy_key", "port")
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     POLICY_KEY_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
     certificate: bytes
     authority: bytes
     policy_key: bytes
-    def __init__(self, certificate: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., policy_key: _Optional[bytes] = ...) -> None: ...
+    port: int
+    def __init__(self, certificate: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., policy_key: _Optional[bytes] = ..., port: _Optional[int] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("boot_id", "stream", "through_sequence", "credit")

@@ -204,7 +204,7 @@ def test_a_refused_identity_is_said(
     collector.start(authority.issue("collector"))
     uplink = make_uplink(authority.issue("web-01"), collector.port)
     until(lambda: uplink.counters.get("disconnects", "identity") >= 1)
-    assert "refused our identity: web-01 is revoked; ask for a new certificate" in caplog.text
+    assert "refused our identity: web-01 is revoked; ask for a token and enrol again" in caplog.text
 
 
 def test_it_waits_for_a_collector_that_is_not_there_yet(

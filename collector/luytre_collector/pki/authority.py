@@ -1,16 +1,17 @@
-"""`luytre-collector pki`: a small certificate authority for the stream between agents and collectors.
+"""A small certificate authority for the stream between agents and collectors.
 
 A certificate has one role, by its extended key usage (RFC 5280, 4.2.1.12): an agent's is good for a TLS client only, a
 collector's for a server only, so that a stolen agent certificate cannot pose as a collector. Its common name is the
 identity: what an agent sends is stored as `agent_id` of that name.
 
-Keys are EC P-256, written with mode 0600. Nothing is overwritten.
+Keys are EC P-256, written with mode 0600. Nothing is overwritten. What is signed is in the books (`books`) before
+anybody gets it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from luytre_common.errors import UserError
 
+from luytre_collector.pki import books, files, request
+
 Role = Literal["agent", "collector"]
 
 AUTHORITY_NAME = "Luy Tre authority"
@@ -31,7 +34,6 @@ AUTHORITY_DAYS = 3650
 DEFAULT_DAYS = 365
 
 _USAGE = {"agent": ExtendedKeyUsageOID.CLIENT_AUTH, "collector": ExtendedKeyUsageOID.SERVER_AUTH}
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _DNS = re.compile(rf"(?=.{{1,253}}$)(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 
@@ -63,9 +65,9 @@ def _now() -> datetime:
 
 def init_authority(directory: Path, *, days: int = AUTHORITY_DAYS, clock: Callable[[], datetime] = _now) -> Issued:
     """Make `directory/authority.pem` and `directory/authority.key`. UserError if either is there."""
-    _check_days(days)
+    check_days(days)
     certificate_path, key_path = directory / "authority.pem", directory / "authority.key"
-    _refuse_existing(certificate_path, key_path)
+    files.refuse_existing(certificate_path, key_path)
     key = ec.generate_private_key(ec.SECP256R1())
     name = _subject(AUTHORITY_NAME)
     now = clock()
@@ -75,9 +77,9 @@ def init_authority(directory: Path, *, days: int = AUTHORITY_DAYS, clock: Callab
         .add_extension(_key_usage(authority=True), critical=True)
         .sign(key, hashes.SHA256())
     )
-    _make_folder(directory)
-    _write(key_path, _pem(key), 0o600)
-    _write(certificate_path, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    files.make_folder(directory)
+    files.create(key_path, _pem(key), 0o600)
+    files.create(certificate_path, to_pem(certificate), 0o644)
     return Issued(
         certificate_path, certificate_path, key_path, fingerprint(certificate), certificate.not_valid_after_utc
     )
@@ -98,35 +100,101 @@ def issue(
     `hosts` are the DNS names and IP addresses under which agents reach a collector; without any, its name is used.
     UserError for a bad name, an authority that is not there or has expired, files that are there.
     """
-    _check_days(days)
-    if not _NAME.fullmatch(name) or name == "authority":
+    check_days(days)
+    if not request.NAME.fullmatch(name) or name == "authority":
         raise UserError(f"{name!r} cannot be a name; use 1 to 64 of a-z 0-9 . - beginning with a letter or digit")
     if role not in _USAGE:
         raise UserError(f"{role!r} is not a role; use agent or collector")
-    authority_path = directory / "authority.pem"
-    authority, authority_key = _load_authority(directory)
-    now = clock()
-    if authority.not_valid_after_utc <= now:
-        raise UserError(f"{authority_path}: expired on {authority.not_valid_after_utc:%Y-%m-%d}; make a new authority")
+    authority = Authority(directory, clock)
     folder = out or directory
     certificate_path, key_path = folder / f"{name}.pem", folder / f"{name}.key"
-    _refuse_existing(certificate_path, key_path)
+    files.refuse_existing(certificate_path, key_path)
     names = [_general_name(host) for host in (hosts or [name])]
     key = ec.generate_private_key(ec.SECP256R1())
-    end = min(now + timedelta(days=days), authority.not_valid_after_utc)
-    certificate = (
-        _builder(_subject(name), authority.subject, key.public_key(), now, end)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([_USAGE[role]]), critical=True)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
-    )
-    signed = certificate.sign(authority_key, hashes.SHA256())
-    _make_folder(folder)
-    _write(key_path, _pem(key), 0o600)
-    _write(certificate_path, signed.public_bytes(serialization.Encoding.PEM), 0o644)
-    return Issued(authority_path, certificate_path, key_path, fingerprint(signed), signed.not_valid_after_utc)
+    files.make_folder(folder)
+    with authority.books.open():
+        signed = authority.sign(name, key.public_key(), role, names, timedelta(days=days), "issue")
+    files.create(key_path, _pem(key), 0o600)
+    files.create(certificate_path, to_pem(signed), 0o644)
+    return Issued(authority.path, certificate_path, key_path, fingerprint(signed), signed.not_valid_after_utc)
+
+
+class Authority:
+    """The authority of a folder, its key at hand. UserError if it is not there, damaged, or expired."""
+
+    def __init__(self, directory: Path, clock: Callable[[], datetime] = _now) -> None:
+        self.path = directory / "authority.pem"
+        self.certificate, self._key = _load_authority(directory)
+        self.books = books.Books(directory)
+        self.now = clock
+        self._check_date()
+
+    @property
+    def pem(self) -> bytes:
+        """Its certificate."""
+        return to_pem(self.certificate)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of its certificate (DER), hexadecimal."""
+        return self.certificate.fingerprint(hashes.SHA256()).hex()
+
+    def sign_agent(self, asked: request.Request, valid: timedelta, by: str) -> x509.Certificate:
+        """A certificate for an agent, whatever else was asked for. Call it with the books open. UserError, OSError."""
+        return self.sign(asked.name, asked.key, "agent", [_general_name(asked.name)], valid, by)
+
+    def sign(
+        self,
+        name: str,
+        key: ec.EllipticCurvePublicKey,
+        role: Role,
+        names: Sequence[x509.GeneralName],
+        valid: timedelta,
+        by: str,
+    ) -> x509.Certificate:
+        """A certificate, and its line in the books. Call it with the books open. UserError, OSError."""
+        self._check_date()
+        now = self.now()
+        end = min(now + valid, self.certificate.not_valid_after_utc)
+        ours = self._key.public_key()
+        signed = (
+            _builder(_subject(name), self.certificate.subject, key, now, end)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(authority=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([_USAGE[role]]), critical=True)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ours), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.books.record(
+            books.Entry(
+                serial=books.serial_text(signed.serial_number),
+                name=name,
+                role=role,
+                fingerprint=signed.fingerprint(hashes.SHA256()).hex(),
+                key=key_print(key),
+                issued=books.instant(now),
+                expires=books.instant(signed.not_valid_after_utc),
+                by=by,
+            )
+        )
+        return signed
+
+    def _check_date(self) -> None:
+        end = self.certificate.not_valid_after_utc
+        if end <= self.now():
+            raise UserError(f"{self.path}: expired on {end:%Y-%m-%d}; make a new authority")
+
+
+def to_pem(certificate: x509.Certificate) -> bytes:
+    """As in files and on the wire."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def key_print(key: ec.EllipticCurvePublicKey) -> str:
+    """SHA-256 of a public key (SubjectPublicKeyInfo, DER), hexadecimal."""
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, spki)).hexdigest()
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
@@ -198,30 +266,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _check_days(days: int) -> None:
+def check_days(days: int) -> None:
+    """UserError if nobody can mean that."""
     if not 1 <= days <= 36500:
         raise UserError(f"{days} days: give 1 to 36500")
-
-
-def _refuse_existing(*paths: Path) -> None:
-    for path in paths:
-        if path.exists() or path.is_symlink():
-            raise UserError(f"{path}: exists, and keys are not overwritten; move it away or choose another name")
-
-
-def _make_folder(directory: Path) -> None:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{directory}: {error.strerror}; give a folder that this user may write") from None
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; give a folder that this user may write") from None
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(fd)

@@ -1,4 +1,4 @@
-"""How often a wrong password may be tried: by name from one address, and by address. Pure but for the clock."""
+"""How often a wrong password or token may be tried: by name and address. Pure but for the clock."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from luytre_collector.httpd import attempts
-from luytre_collector.httpd.attempts import BY_ADDRESS, BY_NAME, PERIOD_S, Attempts
+from luytre_collector import attempts
+from luytre_collector.attempts import BY_ADDRESS, BY_NAME, PERIOD_S, Attempts
 
 
 def test_by_name_and_by_address() -> None:
