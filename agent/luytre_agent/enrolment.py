@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 from luytre_common import tls
 from luytre_common.errors import Unavailable, UserError
+from luytre_common.policy import key_pem
 from luytre_common.wire.v1 import ingest_pb2 as pb
 from luytre_common.wire.v1 import service
 
@@ -27,8 +28,6 @@ from luytre_agent.certificate import facts
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 _TOKEN = re.compile(r"lt1\.[0-9a-f]{8}\.[A-Za-z0-9_-]{32}\.([A-Za-z0-9_-]{43})")
-#: SubjectPublicKeyInfo of an Ed25519 key (RFC 8410) up to the key itself.
-_ED25519 = bytes.fromhex("302a300506032b6570032100")
 #: Where the key that policies are signed with is put, beside the certificate.
 POLICY_KEY = "policy.pub"
 
@@ -136,8 +135,7 @@ def enrol(
     policy_key = None
     if len(answer.policy_key) == 32:
         policy_key = folder / POLICY_KEY
-        body = base64.b64encode(_ED25519 + answer.policy_key).decode()
-        pair.write(policy_key, f"-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n".encode(), 0o644)
+        pair.write(policy_key, key_pem(answer.policy_key), 0o644)
     return Enrolled(files, name, answer.port, policy_key)
 
 
@@ -178,5 +176,11 @@ def _explain(collector: str, code: grpc.StatusCode, details: str) -> UserError |
         return Unavailable(
             f"certificate of collector {collector} is for another name",
             "give the name in the certificate, or issue one for this name (luytre-collector pki issue --host)",
+        )
+    if "handshake failed" in details.lower() or "CERTIFICATE_VERIFY_FAILED" in details:
+        return Unavailable(
+            f"certificate of collector {collector} is not of the authority that the token names, or out of date; "
+            "nothing was sent",
+            "compare both clocks, or find out who answers there",
         )
     return Unavailable(said, "look at its log; it is safe to try again")

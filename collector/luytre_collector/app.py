@@ -31,7 +31,7 @@ from luytre_collector.detect.model import RuleSet
 from luytre_collector.detect.query import Scheduler
 from luytre_collector.detect.stream import Matcher
 from luytre_collector.disk import DiskWatch
-from luytre_collector.enrol.server import Enrolment, open_desk, read_policy_key
+from luytre_collector.enrol.server import Enrolment, open_desk
 from luytre_collector.expiry import Expiry
 from luytre_collector.health import HealthWriter
 from luytre_collector.httpd import server as httpd
@@ -112,7 +112,6 @@ async def run(
     revocation = Revocation(config.ingest.revocations, counters["ingest"], clock)
     revocation.load()
     desk = open_desk(config.enrol, config.ingest.tls)
-    policy_key = read_policy_key(config.enrol.policy_key)
     async with contextlib.AsyncExitStack() as closing:
         store = make_store(config.store, counters["store"])
         store.open()
@@ -217,7 +216,8 @@ async def run(
         identity_alerts = IdentityAlerts(name, identity.certificate, raise_alerts, clock, counters["identity"])
         closing.push_async_callback(identity_alerts.close)
         clones = Clones(counters["ingest"], identity_alerts.cloned, lambda: secrets.randbits(64))
-        enrolment = Enrolment(config.enrol, desk, identity, policy_key, counters["enrol"], clock) if desk else None
+        handed = policy_keys[0] if policy_keys else b""
+        enrolment = Enrolment(config.enrol, desk, identity, handed, counters["enrol"], clock) if desk else None
         ingest = IngestServer(
             config.ingest,
             identity,

@@ -86,11 +86,11 @@ def main(arguments: argparse.Namespace) -> int:
     if done.policy_key:
         lines.append(f"policy key   {done.policy_key}")
     if arguments.config is None:
-        lines.append(f"for the agent's configuration:\n\n{configuration(collector, files)}")
+        lines.append(f"for the agent's configuration:\n\n{configuration(collector, files, done.policy_key)}")
     elif arguments.config.exists():
-        lines.extend(_compare(arguments.config, collector, files))
+        lines.extend(_compare(arguments.config, collector, files, done.policy_key))
     else:
-        pair.write(arguments.config, configuration(collector, files).encode(), 0o644)
+        pair.write(arguments.config, configuration(collector, files, done.policy_key).encode(), 0o644)
         lines.append(f"configuration  {arguments.config}")
     if arguments.config:
         lines.append(f"next: luytre-agent check --config {arguments.config}")
@@ -114,18 +114,20 @@ def _read(path: Path) -> bytes:
         raise UserError(f"{path}: {error.strerror}; give a file that is there") from None
 
 
-def configuration(collector: str, files: tls.Config) -> str:
+def configuration(collector: str, files: tls.Config, policy_key: Path | None) -> str:
     """The smallest configuration with which the agent runs."""
     quoted = {key: json.dumps(str(getattr(files, key))) for key in ("authority", "certificate", "key")}
     where = json.dumps(collector or "COLLECTOR:7071")
     return (
         "# Made by luytre-agent enrol; luytre-agent dump shows every setting with its meaning.\n"
         f"[uplink]\ncollector = {where}\n\n"
-        "[tls]\n" + "".join(f"{key} = {value}\n" for key, value in quoted.items())
+        "[tls]\n"
+        + "".join(f"{key} = {value}\n" for key, value in quoted.items())
+        + (f"\n[policy]\nkey = {json.dumps(str(policy_key))}\n" if policy_key else "")
     )
 
 
-def _compare(path: Path, collector: str, files: tls.Config) -> list[str]:
+def _compare(path: Path, collector: str, files: tls.Config, policy_key: Path | None) -> list[str]:
     """What an existing configuration should say, where it says something else. It is not touched."""
     tables = settings.read_toml(path)
     wanted = {
@@ -135,6 +137,8 @@ def _compare(path: Path, collector: str, files: tls.Config) -> list[str]:
     }
     if collector:
         wanted["uplink", "collector"] = collector
+    if policy_key:
+        wanted["policy", "key"] = str(policy_key)
     lines = []
     for (table, key), value in wanted.items():
         inside = tables.get(table)

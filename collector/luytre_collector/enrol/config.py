@@ -33,6 +33,3 @@ class Config:
     replaced: Literal["revoke", "keep"] = setting(
         "revoke", "what becomes of an agent's other certificates when a token made for its name alone enrols it anew"
     )
-    policy_key: Path | None = setting(
-        None, "file with the public key that policies are signed with, for agents to keep; they get none if not set"
-    )

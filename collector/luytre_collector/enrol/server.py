@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
@@ -32,7 +31,6 @@ from luytre_collector.pki import Authority, to_pem
 MAX_MESSAGE_BYTES = 32 * 1024
 #: How many may wait for the one that is being looked at.
 MAX_WAITING = 64
-POLICY_KEY_BYTES = 32
 
 _log = logging.getLogger("luytre.enrol")
 _audit = logging.getLogger("luytre.audit")
@@ -59,24 +57,6 @@ def open_desk(config: Config, tls_config: tls.Config) -> Desk | None:
     return Desk(authority, Tokens(config.tokens), timedelta(hours=config.valid_hours), config.replaced)
 
 
-def read_policy_key(path: Path | None) -> bytes:
-    """The public key that agents check policies with; empty if there is none. UserError."""
-    if path is None:
-        return b""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    try:
-        key = serialization.load_pem_public_key(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; give the public key of policies in enrol.policy_key") from None
-    except ValueError:
-        key = None
-    if not isinstance(key, Ed25519PublicKey):
-        raise UserError(f"{path}: is not an Ed25519 public key in PEM; give that of policies in enrol.policy_key")
-    return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-
-
 class Enrolment:
     """Serves `luytre.wire.v1.Enrolment`, and signs renewals for the server of the streams. Made inside the event loop
     that it runs in."""
@@ -90,6 +70,8 @@ class Enrolment:
         counters: Counters,
         clock: Callable[[], float],
     ) -> None:
+        """`policy_key`: the key that agents check policies with, which they get with their first certificate; empty if
+        there are no policies."""
         self._config = config
         self._desk = desk
         self._identity = identity

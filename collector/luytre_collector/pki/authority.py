@@ -37,7 +37,8 @@ _USAGE = {"agent": ExtendedKeyUsageOID.CLIENT_AUTH, "collector": ExtendedKeyUsag
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _DNS = re.compile(rf"(?=.{{1,253}}$)(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 
-#: A clock that is a little slow on the other end must not refuse a new certificate.
+#: A clock that is a little slow on the other end must not refuse a new certificate: so much earlier it begins, but by
+#: no more than a tenth of its validity.
 _BACKDATE = timedelta(minutes=5)
 
 
@@ -211,7 +212,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATE)
+        .not_valid_before(now - min(_BACKDATE, (end - now) / 10))
         .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )

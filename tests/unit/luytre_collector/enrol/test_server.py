@@ -15,11 +15,11 @@ import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec
 from luytre_collector import pki
 from luytre_collector.enrol import tokens
 from luytre_collector.enrol.config import Config
-from luytre_collector.enrol.server import Enrolment, open_desk, read_policy_key
+from luytre_collector.enrol.server import Enrolment, open_desk
 from luytre_collector.enrol.tokens import Tokens
 from luytre_collector.ingest.quarantine import Config as QuarantineConfig
 from luytre_collector.ingest.quarantine import Quarantine
@@ -201,16 +201,3 @@ def test_who_signs(tmp_path: Path) -> None:
     assert open_desk(Config(), theirs) is None
     with pytest.raises(UserError, match="damaged"):
         open_desk(Config(authority=elsewhere), ours)
-
-
-def test_the_key_of_policies(tmp_path: Path) -> None:
-    key = ed25519.Ed25519PrivateKey.generate().public_key()
-    path = tmp_path / "policy.pub"
-    path.write_bytes(key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
-    assert read_policy_key(path) == key.public_bytes_raw()
-    assert read_policy_key(None) == b""
-    path.write_text("nonsense")
-    with pytest.raises(UserError, match="is not an Ed25519 public key"):
-        read_policy_key(path)
-    with pytest.raises(UserError, match="No such file"):
-        read_policy_key(tmp_path / "none")
