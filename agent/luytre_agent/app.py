@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from luytre_common import tls
 from luytre_common.errors import ConfigError, LuytreError, UserError
