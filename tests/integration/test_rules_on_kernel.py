@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import luytre_rules
 import pyarrow as pa
 import pytest
 import zstandard
@@ -156,3 +158,37 @@ def test_of_log_lines(tmp_path: Path) -> None:
         ("product: linux, service: pam", "message|contains: vsftpd"),
         ("product: linux, service: auth", "comm: useradd, message|contains: UID=1001"),
     )
+
+
+@pytest.mark.root
+def test_of_commands_against_the_agent(tmp_path: Path) -> None:
+    """Programs of the same names that do nothing, so that no agent is harmed."""
+    commands = {
+        "Agent Stopped by a Command": ["systemctl", "stop", "luytre-agent"],
+        "Agent Disabled, Masked or Removed by a Command": ["systemctl", "mask", "--now", "luytre-agent.service"],
+        "Firewall Rule Against the Collector's Port": [
+            "iptables", "-A", "OUTPUT", "-p", "tcp", "--dport", "7071", "-j", "DROP",
+        ],
+    }  # fmt: skip
+    for name in ("systemctl", "iptables"):
+        shutil.copy(shutil.which("true") or "/bin/true", tmp_path / name)
+    matcher = Matcher(load([luytre_rules.FOLDER]), time.time)
+    titles = {rule.head.id: rule.head.title for rule in load([luytre_rules.FOLDER]).events}
+    source = processes.Processes(processes.Config(batch_seconds=0.05))
+    try:
+        source.open()
+    except Unavailable as error:
+        pytest.skip(error.reason)
+    missing = set(commands)
+    try:
+        for command in commands.values():
+            subprocess.run([str(tmp_path / command[0]), *command[1:]], check=True)
+        deadline = time.monotonic() + DEADLINE_S
+        while missing:
+            assert time.monotonic() < deadline, f"no row for {missing}"
+            for batch in source.poll(0.2):
+                body = zstandard.ZstdDecompressor().decompressobj().decompress(batch.body)
+                rows = pa.ipc.open_stream(body).read_all()
+                missing -= {titles[hit] for hit in matcher.matches(batch.table, rows) if hit in titles}
+    finally:
+        source.close()
