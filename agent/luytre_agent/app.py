@@ -121,7 +121,7 @@ class Agent:
         identity = tls.read(config.tls, "agent")
         redaction.apply(config.redact)
         self.tally = Tally()
-        self.spool = Spool(config.spool, uplink.encode, clock, kernel_boot_id())
+        self.spool = Spool(config.spool, uplink.encode, clock, kernel_boot_id(), tally=self.tally.add)
         self.uplink = Uplink(
             config.uplink,
             config.tls,
@@ -165,12 +165,8 @@ class Agent:
         self._lifecycle = Lifecycle()
 
     def _keep(self, batch: SealedBatch) -> None:
-        key = Key(self.spool.boot_id, batch.table)
-        self.tally.add(key, balance.ROWS_CUT, batch.rows)
-        if self.spool.append(batch, self._clock()):
-            self.tally.add(key, balance.ROWS_SPOOLED, batch.rows)
-        else:
-            self.tally.add(key, balance.ROWS_LOST, batch.rows, "disk")
+        self.tally.add(Key(self.spool.boot_id, batch.table), balance.ROWS_CUT, batch.rows)
+        self.spool.append(batch, self._clock())
 
     def samples(self) -> list[Sample]:
         """Every counter of the agent."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from luytre_common.telemetry import Sample
@@ -26,44 +26,28 @@ class Governor(Protocol):
         """Why it is on it."""
 
 
-class Kept(Protocol):
-    """A serialized batch."""
-
-    @property
-    def batch(self) -> bytes:
-        """A `luytre.wire.v1.Batch`."""
-
-
-class Waiting(Protocol):
-    """A batch that waits."""
-
-    @property
-    def record(self) -> Kept:
-        """The batch."""
-
-
 class Outbox(Protocol):
     """Where batches wait; see `luytre_agent.spool.Spool`."""
 
     def unsettled(self) -> int:
         """How many wait."""
 
-    def pending(self) -> Iterator[Waiting]:
-        """Those that wait, oldest first."""
+    def oldest_us(self) -> int:
+        """When the oldest of them was appended, microseconds since 1970; 0 if there is none."""
 
     def samples(self) -> Sequence[Sample]:
         """The gauge `bytes` among them."""
 
 
 def backlog(outbox: Outbox) -> tuple[int, int, int]:
-    """Batches that wait, the bytes that the spool takes for them, and when the oldest was sealed, microseconds since
+    """Batches that wait, the bytes that the spool takes for them, and when the oldest came, microseconds since
     1970. Three zeros if none waits, which costs nothing to find out."""
     waiting = outbox.unsettled()
-    oldest = next(outbox.pending(), None) if waiting else None
-    if oldest is None:
+    oldest_us = outbox.oldest_us() if waiting else 0
+    if not oldest_us:
         return 0, 0, 0
     size = next((one.value for one in outbox.samples() if one.name == "bytes"), 0)
-    return waiting, size, pb.Batch.FromString(oldest.record.batch).agent_time_us
+    return waiting, size, oldest_us
 
 
 def sources(workers: Sequence[Worker]) -> list[pb.SourceState]:

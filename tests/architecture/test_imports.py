@@ -34,6 +34,7 @@ DOORKEEPERS = {
         "luytre_agent/health.py",
         "luytre_agent/balance.py",
         "luytre_agent/signing.py",
+        "luytre_agent/spool/gaps.py",
     ),
     "chdb": ("luytre_collector/store/embedded.py",),
     "clickhouse_driver": ("luytre_collector/store/driver.py",),

@@ -25,6 +25,7 @@ from luytre_agent import _core, uplink
 from luytre_agent.batch import Key
 from luytre_agent.uplink.backoff import Backoff
 from luytre_common import tls
+from luytre_common.wire import chain
 from luytre_common.wire.v1 import ingest_pb2 as pb
 from luytre_common.wire.v1 import service
 
@@ -47,7 +48,8 @@ def batches(count: int, rows: int) -> list[pb.Batch]:
         sealed = builder.seal()
         assert sealed is not None
         key = Key(str(uuid.uuid4()), "agent_health")
-        made.append(pb.Batch.FromString(uplink.encode(sealed, key, number * rows, now / 1e6)))
+        link = chain.link(chain.start(key.boot_id, key.stream), number * rows, rows, sealed.body)
+        made.append(pb.Batch.FromString(uplink.encode(sealed, key, number * rows, now / 1e6, link)))
     return made
 
 

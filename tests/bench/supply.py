@@ -17,6 +17,7 @@ from typing import Any
 from luytre_agent import _core, uplink
 from luytre_agent.batch import Key, SealedBatch
 from luytre_agent.sources import replay
+from luytre_common.wire import chain
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
 _LENGTH = struct.Struct("<I")
@@ -49,10 +50,14 @@ def processes(count: int, batch_rows: int, seed: int = 1) -> Iterator[SealedBatc
 def write(path: Path, batches: Iterable[SealedBatch]) -> int:
     """Number the batches, write them as messages; how many rows they have."""
     numbers: defaultdict[str, int] = defaultdict(int)
+    links: dict[str, bytes] = {}
     now = time.time()
     messages = []
     for batch in batches:
-        messages.append(uplink.encode(batch, Key(BOOT, batch.table), numbers[batch.table], now))
+        first, body = numbers[batch.table], batch.body
+        before = links.get(batch.table) or chain.start(BOOT, batch.table)
+        links[batch.table] = chain.link(before, first, batch.rows, body)
+        messages.append(uplink.encode(batch, Key(BOOT, batch.table), first, now, links[batch.table]))
         numbers[batch.table] += batch.rows
     write_messages(path, messages)
     return sum(numbers.values())

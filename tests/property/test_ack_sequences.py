@@ -2,7 +2,7 @@
 
 The collector of this test keeps what a real one keeps: the last stored number of each numbering, from which it knows
 what it already has. What must hold at any time: every accepted row is stored or waits; no row is stored twice; nothing
-is deleted that was neither stored nor refused.
+is deleted that was neither stored nor refused. What was refused is told of as a gap, once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from luytre_agent.batch import Key
 from luytre_agent.spool import Config, Spool
 from luytre_agent.uplink.session import Flight, Session
+
+from tests.support.spooled import gaps
 
 TABLES = st.sampled_from(["flows", "dns"])
 _MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -38,6 +40,9 @@ class Delivery(RuleBasedStateMachine):
         super().__init__()
         self.root = Path(tempfile.mkdtemp(dir=_MEMORY))
         self.generation = 0
+        self.now = 0.0
+        self.heard: set[tuple[str, str, int]] = set()
+        self.gaps: list[tuple[str, str, str, int, int]] = []
         self.named = 0
         self.accepted: dict[bytes, int] = {}
         self.refused: set[bytes] = set()
@@ -49,7 +54,12 @@ class Delivery(RuleBasedStateMachine):
         config = Config(
             directory=self.root / str(self.generation), segment_bytes=4096, fsync="never", ledger_seconds=0.0
         )
-        self.spool = Spool(config, lambda sealed, key, first, now: sealed.body * 60, lambda: 0.0, "kernel")
+        self.spool = Spool(
+            config,
+            lambda sealed, key, first, now, link: sealed.body * (1 if sealed.table == "ledger" else 60),
+            lambda: self.now,
+            "kernel",
+        )
         self.spool.open()
         self.connect()
 
@@ -64,7 +74,8 @@ class Delivery(RuleBasedStateMachine):
     def append(self, table: str, rows: int, copies: int) -> None:
         for _ in range(copies):
             self.named += 1
-            assert self.spool.append(Sealed(table, rows, self.named), 0.0)
+            self.now += 5.0
+            assert self.spool.append(Sealed(table, rows, self.named), self.now)
             self.accepted[f"{self.named}".encode() * 60] = rows
 
     @rule()
@@ -83,13 +94,15 @@ class Delivery(RuleBasedStateMachine):
     def collector_reads(self, refuse: bool) -> None:
         flight, batch = self.wire.pop(0)
         known = self.last.get(flight.key, -1)
-        if refuse and batch not in self.stored:
+        if refuse and batch not in self.stored and flight.key.stream != "ledger":
             self.refused.add(batch)
             self.answers.append(("refusal", flight.key, flight.first))
             return
         if flight.last > known:
             assert flight.first > known, "a batch that was sent again begins elsewhere"
             self.stored[batch] += 1
+            if flight.key.stream == "ledger":
+                self.gaps += gaps(batch)
             self.last[flight.key] = flight.last
         self.answers.append(("ack", flight.key, self.last[flight.key]))
 
@@ -100,6 +113,7 @@ class Delivery(RuleBasedStateMachine):
         if kind == "refusal":
             assert self.session.refuse(key, number, 0.0)
             self.spool.refuse(key.boot_id, key.stream, number)
+            self.heard.add((key.boot_id, key.stream, number))
             return
         through = self.session.acknowledge(key, number, 4, 0.0)
         if through is not None:
@@ -140,7 +154,23 @@ class Delivery(RuleBasedStateMachine):
         assert all(times == 1 for times in self.stored.values())
 
     def teardown(self) -> None:
-        """With a line that holds, everything arrives."""
+        """With a line that holds, everything arrives, and every refusal that was heard is in one gap."""
+        self.deliver_all()
+        self.restart()  # tells what is not told yet
+        self.deliver_all()
+        assert self.accepted.keys() | {one for one in self.stored if self.is_ledger(one)} == self.stored.keys() | (
+            self.refused
+        )
+        told = [(boot, stream, one) for boot, stream, _, first, last in self.gaps for one in range(first, last + 1)]
+        assert len(told) == len(set(told)), "a gap was told twice"
+        assert self.heard <= set(told), "a refusal was never told of"
+        self.spool.close()
+        shutil.rmtree(self.root)
+
+    def is_ledger(self, batch: bytes) -> bool:
+        return batch not in self.accepted
+
+    def deliver_all(self) -> None:
         self.connect()
         for _ in range(10_000):
             if not self.spool.unsettled():
@@ -151,9 +181,6 @@ class Delivery(RuleBasedStateMachine):
             while self.answers:
                 self.agent_hears()
         assert self.spool.unsettled() == 0
-        assert self.accepted.keys() == self.stored.keys() | self.refused
-        self.spool.close()
-        shutil.rmtree(self.root)
 
 
 TestDelivery = Delivery.TestCase

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+import pyarrow as pa
 import zstandard
 from luytre_agent.spool import segment
 from luytre_common.wire.v1 import ingest_pb2 as pb
+
+
+def gaps(body: bytes) -> list[tuple[str, str, str, int, int]]:
+    """The gaps in the body of a batch of `ledger`: numbering, stream, cause, first and last number."""
+    with pa.ipc.open_stream(zstandard.ZstdDecompressor().decompressobj().decompress(body)) as stream:
+        rows = stream.read_all().to_pylist()
+    for row in rows:
+        assert row["ledger_count"] == row["ledger_last_sequence"] - row["ledger_first_sequence"] + 1
+        assert row["ledger_entry"] == "gap"
+    names = ("boot_id", "stream", "cause", "first_sequence", "last_sequence")
+    return [tuple(row[f"ledger_{name}"] for name in names) for row in rows]
 
 
 def bodies(spool: Path) -> dict[str, bytes]:

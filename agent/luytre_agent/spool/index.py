@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from luytre_agent.batch import Key
-from luytre_agent.spool.segment import Record
+from luytre_agent.spool.segment import VERSION, Record
 
 
 @dataclass
 class Run:
-    """The batches of one numbering in one segment, ascending. The first `done` are settled, and so are the refused."""
+    """The batches of one numbering in one segment, ascending. The first `done` are settled, and so are the refused
+    (whatever it is that they will never be sent for)."""
 
     table: str
     firsts: array[int] = field(default_factory=lambda: array("Q"))
@@ -54,8 +55,12 @@ class Run:
 
     def waiting(self) -> list[int]:
         """The row counts of the batches that are not settled."""
+        return [last - first + 1 for first, last in self.unsettled()]
+
+    def unsettled(self) -> list[tuple[int, int]]:
+        """The numbers of the batches that are not settled, each with its first and last."""
         return [
-            self.lasts[at] - self.firsts[at] + 1
+            (self.firsts[at], self.lasts[at])
             for at in range(self.done, len(self.firsts))
             if self.firsts[at] not in self.refused
         ]
@@ -63,13 +68,19 @@ class Run:
 
 @dataclass
 class SegmentIndex:
-    """One segment: its number, file, the byte after its last record, and its runs."""
+    """One segment: its number, file, class, the byte after its last record, its runs, and when its first and its last
+    record were appended (seconds since 1970). It is `dropped` when it is not on the shelf any more."""
 
     number: int
     path: Path
     mark: bytes
     end: int
+    rank: int = 0
+    version: int = VERSION
+    oldest: float = 0.0
+    newest: float = 0.0
     runs: dict[Key, Run] = field(default_factory=dict)
+    dropped: bool = False
 
     def add(self, record: Record) -> None:
         """Take in a record that was appended or read back."""
@@ -77,6 +88,8 @@ class SegmentIndex:
         run.firsts.append(record.first)
         run.lasts.append(record.last)
         self.end = record.end
+        self.newest = record.appended_us / 1e6 or self.newest
+        self.oldest = self.oldest or self.newest
 
     @property
     def settled(self) -> bool:

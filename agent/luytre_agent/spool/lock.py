@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -25,15 +26,20 @@ class Lock:
 
     def __init__(self, directory: Path) -> None:
         path = directory / "lock"
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # For reading only: nothing is in the way of whoever wants to mount the file system read-only.
+        self._fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(self._fd, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._fd)
             raise InUseError(directory, holder) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        try:
+            path.write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):  # the name is a courtesy, the lock is not
+                os.close(self._fd)
+                raise
 
     def release(self) -> None:
         """Let others have it."""

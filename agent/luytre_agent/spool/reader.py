@@ -1,45 +1,113 @@
-"""Reading waiting batches back, one at a time, while others are appended, settled and dropped."""
+"""Reading waiting batches back, one at a time, while others are appended, settled and dropped.
+
+Classes take turns (`classes.Turns`); in a class the oldest comes first. Files are not kept open between classes for
+longer than a segment lasts, and one batch at a time is in memory.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
+from luytre_agent.spool.classes import NAMES, Turns
 from luytre_agent.spool.index import SegmentIndex
-from luytre_agent.spool.model import Position, Stored
-from luytre_agent.spool.segment import HEADER_SIZE, PREFIX_SIZE, Record, length_of, unpack
+from luytre_agent.spool.model import Place, Position, Stored
+from luytre_agent.spool.segment import HEAD_SIZE, HEADER_SIZE, PREFIX_SIZE, Record, length_of, peek, unpack
 from luytre_agent.spool.shelf import Shelf
+
+_RANKS = range(len(NAMES))
 
 
 class Reader:
-    """Reads the shelf. `changed` is held to look at it, not while a file is read. `repair` is called with a segment
-    whose file is not as it should be."""
+    """Reads the shelf. `changed` is held to look at it, not while a file is read.
 
-    def __init__(self, shelf: Shelf, changed: threading.Condition, repair: Callable[[SegmentIndex], None]) -> None:
+    repair: called with a segment whose file is not as it should be.
+    unreadable: called with a segment and an error of the disk; nothing more of its class is read for now, because what
+    comes behind must not overtake it. `readable` says whether it may be tried again.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        changed: threading.Condition,
+        repair: Callable[[SegmentIndex], None],
+        unreadable: Callable[[SegmentIndex, OSError], None],
+        readable: Callable[[int], bool],
+    ) -> None:
         self._shelf = shelf
         self._changed = changed
         self._repair = repair
+        self._unreadable = unreadable
+        self._readable = readable
 
     def pending(self, after: Position | None = None) -> Iterator[Stored]:
-        """The batches behind `after` that are not settled, oldest first, up to the newest now."""
+        """The batches behind `after` that are not settled, by class and age, up to the newest now."""
         position = after or Position()
-        while True:
-            with self._changed:
-                segment = next((one for one in self._shelf.segments if Position(one.number, one.end) > position), None)
-                if segment is None:
-                    return
-                end = segment.end
-            if segment.number > position.segment or position.offset < HEADER_SIZE:
-                position = Position(segment.number, HEADER_SIZE)
-            for record in self._read(segment, position.offset, end):
-                position = Position(segment.number, record.end)
+        turns = Turns()
+        walks: list[Iterator[tuple[Record | None, Place]] | None] = [None for _ in _RANKS]
+        while any(waiting := self._waiting(position)):
+            rank = turns.choose(waiting)
+            walk = walks[rank] = walks[rank] or self._walk(rank, position.places[rank])
+            found = next(walk, None)
+            if found is None:
+                walks[rank] = None
+                continue
+            record, place = found
+            position = position.with_place(rank, place)
+            if record is not None:
+                turns.sent(rank, len(record.batch), waiting)
+                yield Stored(record, position)
+
+    def _waiting(self, position: Position) -> list[bool]:
+        """The classes that have something behind the position that can be read."""
+        with self._changed:
+            return [
+                self._shelf.behind(rank, position.places[rank]) is not None and self._readable(rank) for rank in _RANKS
+            ]
+
+    def _walk(self, rank: int, place: Place) -> Iterator[tuple[Record | None, Place]]:
+        """The next batches of a class, and where each leaves us; without one where there was nothing to send."""
+        with self._changed:
+            segment = self._shelf.behind(rank, place)
+            if segment is None:
+                return
+            end = segment.end
+        if segment.number > place.segment or place.offset < HEADER_SIZE:
+            place = Place(segment.number, HEADER_SIZE)
+        try:
+            for record in self._read(segment, place.offset, end):
+                place = Place(segment.number, record.end)
+                if segment.dropped:  # and told of as a gap: it must not go out as well
+                    break
                 if not self._is_settled(segment, record):
-                    yield Stored(record, position)
-            with self._changed:
-                if segment in self._shelf.segments:
-                    position = Position(segment.number, end)
+                    yield record, place
+        except OSError as error:
+            self._unreadable(segment, error)
+            return
+        with self._changed:
+            if not segment.dropped:
+                place = Place(segment.number, end)
+        yield None, place
+
+    def oldest_us(self) -> int:
+        """When the oldest batch that waits was appended, microseconds since 1970; 0 if there is none."""
+        return min(filter(None, map(self._oldest_us_of, _RANKS)), default=0)
+
+    def _oldest_us_of(self, rank: int) -> int:
+        with self._changed:
+            segment = next((one for one in self._shelf.classes[rank] if not one.settled), None)
+        if segment is None:
+            return 0
+        with suppress(OSError), segment.path.open("rb", buffering=0) as file:
+            offset = HEADER_SIZE
+            while record := peek(os.pread(file.fileno(), HEAD_SIZE, offset), segment.mark, segment.version, offset):
+                if not self._is_settled(segment, record):
+                    return record.appended_us or int(segment.oldest * 1e6)
+                offset = record.end
+        return 0
 
     def _is_settled(self, segment: SegmentIndex, record: Record) -> bool:
         with self._changed:
@@ -55,7 +123,8 @@ class Reader:
         try:
             while offset < end:
                 length = length_of(os.pread(fd, PREFIX_SIZE, offset), segment.mark)
-                record = unpack(os.pread(fd, PREFIX_SIZE + length, offset), 0, segment.mark) if length else None
+                data = os.pread(fd, PREFIX_SIZE + length, offset) if length else b""
+                record = unpack(data, 0, segment.mark, segment.version)
                 if record is None:
                     self._repair(segment)
                     return

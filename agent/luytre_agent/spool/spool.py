@@ -1,9 +1,10 @@
 """The spool: sealed batches get numbers, lie on the disk until the collector has them, and are read back in order.
 
 What is never lost: a batch for which `append` returned True, by a crash of the agent at any moment. What a power cut
-can take, `fsync` decides: with `batch` nothing, with `segment` at most the newest segment, with `never` what the
-kernel had not written yet (about 30 s). What is lost but counted: the oldest segment when the quota is reached, new
-rows when the disk is full.
+can take, `fsync` decides: with `batch` nothing, with `segment` at most the newest segment of each class, with `never`
+what the kernel had not written yet (about 30 s). What is lost but counted and told of as a row of `ledger`: at the
+quota the oldest segment of the lowest class (`classes.py`), what is older than `max_age_hours`, what cannot be read
+any more. On a full disk lower classes give way to higher ones; else new rows are lost, and counted.
 """
 
 from __future__ import annotations
@@ -12,24 +13,33 @@ import errno
 import logging
 import os
 import threading
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 from luytre_common.errors import UserError
 from luytre_common.telemetry import Counters, RateLimited, Sample
 
 from luytre_agent.batch import Key, SealedBatch
-from luytre_agent.spool import ledger as ledgers
+from luytre_agent.spool import gaps
+from luytre_agent.spool.books import FULL, Books
+from luytre_agent.spool.classes import NAMES, class_of
 from luytre_agent.spool.index import SegmentIndex
-from luytre_agent.spool.ledger import Ledger
 from luytre_agent.spool.lock import Lock
-from luytre_agent.spool.model import Config, Encode, Position, Stored
+from luytre_agent.spool.model import Config, Encode, Position, Stored, Tally, no_tally
 from luytre_agent.spool.reader import Reader
-from luytre_agent.spool.recover import LEDGER, recover, take_in
+from luytre_agent.spool.recover import recover, take_in
 from luytre_agent.spool.segment import Record
-from luytre_agent.spool.shelf import Shelf
+from luytre_agent.spool.shelf import NoRoomError, Shelf
 
 _log = logging.getLogger("luytre.spool")
+
+#: Batches that are too old are looked for this often, seconds.
+_AGE_S = 60.0
+#: A segment that the disk does not give is tried again after so many seconds; if it fails for the third time, what can
+#: be read of it is saved, and the rest given up.
+_RETRY_S = 30.0
+_TRIES = 3
 
 
 class Spool:
@@ -43,20 +53,22 @@ class Spool:
         kernel_boot_id: str,
         *,
         random: Callable[[int], bytes] = os.urandom,
+        tally: Tally = no_tally,
     ) -> None:
         self.config = config
         self.counters = Counters("spool")
         self._encode = encode
         self._clock = clock
-        self._kernel_boot_id = kernel_boot_id
-        self._random = random
+        self._tally = tally
         self._quiet = RateLimited(clock)
         self._changed = threading.Condition(threading.RLock())
         self._shelf = Shelf(config, self.counters, random)
-        self._reader = Reader(self._shelf, self._changed, self._repair)
+        self._books = Books(config, self.counters, self._quiet, clock, kernel_boot_id, random, self._keys)
+        self._reader = Reader(self._shelf, self._changed, self._repair, self._unreadable, self._readable)
         self._pending = 0
         self._tell: Callable[[], object] | None = None
-        self._ledger_time = float("-inf")
+        self._aged_at = float("-inf")
+        self._failures: dict[int, tuple[int, int, float]] = {}
 
     def open(self) -> None:
         """Lock the folder and take over what is in it. UserError if it cannot be used."""
@@ -65,100 +77,187 @@ class Spool:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = Lock(directory)
         except OSError as error:
-            raise UserError(
-                f"{directory}: {error.strerror}; the agent must be able to write [spool] directory"
-            ) from None
+            raise self._unusable(error) from None
         try:
             found = recover(directory, self.counters)
-            self._ledger = self._continue_or_begin(found.ledger, found.sound)
-            for segment in found.segments:
-                self._settle_known(segment)
-            self._pending = sum(len(run.waiting()) for one in found.segments for run in one.runs.values())
             self._shelf.take_over(found.segments, found.next_number)
-            ledgers.write(directory / LEDGER, self._ledger)
+            self._books.open(found)
+            for segment in found.segments:
+                self._books.settle_known(segment)
+            self._pending = sum(len(run.waiting()) for one in self._shelf for run in one.runs.values())
+            self._drop_settled()
+            self._tell_gaps(self._clock(), at_once=True)
         except OSError as error:
             self._lock.release()
-            raise UserError(
-                f"{directory}: {error.strerror}; the agent must be able to write [spool] directory"
-            ) from None
+            raise self._unusable(error) from None
         except UserError:
             self._lock.release()
             raise
 
-    def _continue_or_begin(self, ledger: Ledger | None, sound: bool) -> Ledger:
-        if ledger is not None and sound and ledger.kernel_boot_id == self._kernel_boot_id:
-            ledger.clean = False
-            return ledger
-        begun = Ledger(str(uuid.UUID(bytes=self._random(16), version=4)), self._kernel_boot_id)
-        if ledger is not None:
-            begun.through, begun.refused = ledger.through, ledger.refused
-        self.counters.add("numberings_begun")
-        return begun
+    def _unusable(self, error: OSError) -> UserError:
+        thing = error.filename if isinstance(error.filename, str) else self.config.directory
+        return UserError(f"{thing}: {error.strerror}; the agent must be able to write [spool] directory")
+
+    def _keys(self) -> set[Key]:
+        return {key for segment in self._shelf for key in segment.runs}
 
     @property
     def boot_id(self) -> str:
         """The numbering of what is appended now."""
-        return self._ledger.boot_id
+        return self._books.ledger.boot_id
 
     def append(self, sealed: SealedBatch, now: float) -> bool:
         """Number the batch's rows and keep it.
 
-        False, counted and logged, if the disk does not take it: the rows are dropped.
+        False, counted and logged, if the disk or the quota does not take it: the rows are lost.
         """
         with self._changed:
-            key = Key(self._ledger.boot_id, sealed.table)
-            first = self._ledger.next.get(sealed.table, 0)
-            record = Record(key, sealed.table, first, sealed.rows, self._encode(sealed, key, first, now))
-            try:
-                self._shelf.append(record, self._evict)
-            except (OSError, ValueError) as error:
-                self._give_up(record, error)
-                return False
-            self._ledger.next[sealed.table] = record.last + 1
-            self._pending += 1
-            self.counters.add("batches_appended", label=record.table)
-            self.counters.add("rows_appended", record.rows, record.table)
-            self.counters.add("bytes_appended", len(record.batch), record.table)
-            self._changed.notify_all()
-            if self._tell:
-                self._tell()
-            return True
+            self._tell_gaps(now)
+            self._expire(now)
+            kept = self._append(sealed, now)
+            if self._shelf.rolled:
+                self._after_roll()
+            if kept:
+                self._changed.notify_all()
+                if self._tell:
+                    self._tell()
+            return kept
 
-    def _give_up(self, record: Record, error: OSError | ValueError) -> None:
-        code = errno.errorcode.get(error.errno or 0, "EIO") if isinstance(error, OSError) else "too_large"
+    def _append(self, sealed: SealedBatch, now: float) -> bool:
+        record, link = self._number(sealed, now)
+        return self._keep(record, link, now)
+
+    def _number(self, sealed: SealedBatch, now: float) -> tuple[Record, bytes]:
+        key, first = self._books.number(sealed.table)
+        link = self._books.link(key, first, sealed.rows, sealed.body)
+        batch = self._encode(sealed, key, first, now, link)
+        return Record(key, sealed.table, first, sealed.rows, batch, appended_us=max(0, int(now * 1_000_000))), link
+
+    def _keep(self, record: Record, link: bytes, now: float, sync: bool = False) -> bool:
+        rank = class_of(record.table)
+        while True:
+            try:
+                self._shelf.append(rank, record, lambda segment: self._drop(segment, "quota", now), sync)
+            except (OSError, ValueError, NoRoomError) as error:
+                full = isinstance(error, OSError) and error.errno in FULL
+                dirty = self._shelf.is_dirty(rank)
+                if isinstance(error, OSError):
+                    self._shelf.roll(rank)
+                if full and not dirty and self._make_room_on_disk(rank, now):
+                    continue
+                self._give_up(record, error, dirty, now)
+                return False
+            break
+        self._books.accepted(record.key, record.last, link)
+        self._pending += 1
+        self.counters.add("batches_appended", label=record.table)
+        self.counters.add("rows_appended", record.rows, record.table)
+        self.counters.add("bytes_appended", len(record.batch), record.table)
+        self._tally(record.key, "rows_spooled", record.rows, "")
+        return True
+
+    def _make_room_on_disk(self, rank: int, now: float) -> bool:
+        """The disk is full, by whomever: what nobody waits for goes, then a segment of a lower class."""
+        if self._shelf.remove_aside() or self._shelf.delete_left():
+            return True
+        victim = self._shelf.idle() or self._shelf.victim(rank + 1)
+        if victim:
+            with suppress(OSError):
+                self._drop(victim, "disk", now)
+                return True
+        return False
+
+    def _give_up(self, record: Record, error: Exception, dirty: bool, now: float) -> None:
+        if isinstance(error, OSError):
+            code, cause = errno.errorcode.get(error.errno or 0, "EIO"), "disk"
+        else:
+            code = cause = error.cause if isinstance(error, NoRoomError) else "too_large"
         self.counters.add("append_failures", label=code)
-        self.counters.add("batches_dropped", label=record.table)
-        self.counters.add("rows_dropped", record.rows, record.table)
+        self.counters.add("batches_lost", label=record.table)
+        self.counters.add("rows_lost", record.rows, f"{record.table}/{cause}")
+        if dirty:
+            self._books.burn(record.key, record.first, record.last, now)
+            self._tally(record.key, "rows_spooled", record.rows, "")
+        else:
+            self._tally(record.key, "rows_lost", record.rows, cause)
         if self._quiet.ready(code):
             _log.error(
-                "%s: batch not kept (%s), %d rows of %s dropped; free space on this disk or lower [spool] max_bytes",
+                "%s: batch not kept (%s), %d rows of %s lost; %s",
                 self.config.directory,
                 error,
                 record.rows,
                 record.table,
+                "free space on this disk or lower [spool] max_bytes"
+                if code in ("ENOSPC", "EDQUOT", "EFBIG")
+                else "raise [spool] max_bytes"
+                if not isinstance(error, OSError)
+                else "the disk must be repaired or made writable; it goes on by itself then",
             )
-        self._shelf.roll()
 
-    def _evict(self) -> bool:
-        """Make room: a file set aside, else the oldest segment. False if there is nothing left to drop."""
-        if self._shelf.remove_aside():
-            return True
-        oldest = self._shelf.oldest()
-        if oldest is None:
-            return False
-        for run in oldest.runs.values():
-            waiting = run.waiting()
+    def _drop(self, segment: SegmentIndex, cause: str, now: float) -> None:
+        """Give up what waits in a segment, and delete it.
+
+        OSError, and nothing is given up, if the disk takes nothing at all now: then deleting would not help either.
+        """
+        if not self._books.write() and self._books.failure and self._books.failure.errno not in FULL:
+            raise self._books.failure
+        pending = self._pending
+        for key, run in segment.runs.items():
+            waiting = run.unsettled()
+            rows = sum(last - first + 1 for first, last in waiting)
             self._pending -= len(waiting)
-            self.counters.add("batches_evicted", len(waiting), run.table)
-            self.counters.add("rows_evicted", sum(waiting), run.table)
-        if self._quiet.ready("evict"):
+            self._books.lose(key, waiting, cause, now)
+            self.counters.add("batches_expired" if cause == "age" else "batches_evicted", len(waiting), run.table)
+            self.counters.add("rows_expired" if cause == "age" else "rows_evicted", rows, run.table)
+        if self._pending < pending and self._quiet.ready(f"dropped {cause}"):
             _log.warning(
-                "%s: quota of %d bytes reached; the oldest batches are dropped",
+                "%s: %s; the oldest batches of class %s are dropped",
                 self.config.directory,
-                self.config.max_bytes,
+                {"quota": f"quota of {self.config.max_bytes} bytes reached", "disk": "the disk is full"}.get(
+                    cause, f"older than {self.config.max_age_hours:g} hours"
+                ),
+                NAMES[segment.rank],
             )
-        self._shelf.remove(oldest)
-        return True
+        self._books.write()
+        self._shelf.remove(segment)
+
+    def _expire(self, now: float) -> None:
+        age_s = self.config.max_age_hours * 3600
+        if not age_s or 0 <= now - self._aged_at < _AGE_S:
+            return
+        self._aged_at = now
+        with suppress(OSError):
+            for segment in self._shelf.too_old(now, age_s):
+                self._drop(segment, "age", now)
+
+    def _after_roll(self) -> None:
+        """A segment is complete: which numbers there are is to be as durable as they."""
+        self._shelf.rolled = False
+        if self.config.fsync != "never":
+            self._books.write()
+        self._drop_settled()
+        self._shelf.delete_left()
+
+    def _drop_settled(self) -> None:
+        """Delete what is stored, once the ledger says so."""
+        settled = self._shelf.settled()
+        if settled and (not self._books.stale or self._books.write()):
+            for segment in settled:
+                self._shelf.remove(segment)
+
+    def _tell_gaps(self, now: float, at_once: bool = False) -> None:
+        """Put gaps into the spool as rows of `ledger`. None is told twice or never, whatever happens in between."""
+        telling = self._books.telling(now, at_once)
+        sealed = gaps.rows_of(telling)
+        if sealed is None:
+            return
+        record, link = self._number(sealed, now)
+        if not self._books.will_tell(record.key, record.first, record.batch, len(telling)):
+            return
+        self._tally(record.key, "rows_cut", record.rows, "")
+        kept = self._keep(record, link, now, sync=self.config.fsync != "never")
+        self._books.told(len(telling), kept)
+        self._books.write()
 
     def acknowledge(self, boot_id: str, stream: str, through: int) -> int:
         """Everything of this numbering up to `through` is stored; segments of which that is all are deleted.
@@ -169,7 +268,7 @@ class Spool:
         rows = 0
         with self._changed:
             for segment in self._shelf.with_key(key):
-                self._ledger.through[key] = max(through, self._ledger.through.get(key, -1))
+                self._books.stored(key, through)
                 stored = segment.runs[key].settle(through)
                 self._pending -= len(stored)
                 rows += sum(stored)
@@ -186,58 +285,70 @@ class Spool:
                 rows = segment.runs[key].refuse(first)
                 if rows:
                     self._pending -= 1
-                    self._ledger.refused.add((key, first))
+                    self._books.lose(key, [(first, first + rows - 1)], "refused", self._clock())
                     self.counters.add("batches_refused", label=segment.runs[key].table)
                     self.counters.add("rows_refused", rows, segment.runs[key].table)
             self._after_settling()
 
     def _after_settling(self) -> None:
-        self._shelf.drop_settled()
-        if self._clock() - self._ledger_time >= self.config.ledger_seconds:
-            self._write_ledger()
+        self._drop_settled()
+        if self._books.due and self._books.stale:
+            self._books.write()
         self._changed.notify_all()
 
-    def _write_ledger(self) -> None:
-        self._ledger_time = self._clock()
-        self._ledger.forget({key for segment in self._shelf.segments for key in segment.runs})
-        try:
-            ledgers.write(self.config.directory / LEDGER, self._ledger)
-        except OSError as error:
-            self.counters.add("ledger_failures", label=errno.errorcode.get(error.errno or 0, "EIO"))
-
     def pending(self, after: Position | None = None) -> Iterator[Stored]:
-        """The batches behind `after` that are not settled, oldest first, up to the newest now."""
+        """The batches behind `after` that are not settled, up to the newest now: higher classes first, oldest first in
+        a class (`classes.Turns`)."""
         return self._reader.pending(after)
+
+    def _readable(self, rank: int) -> bool:
+        failed = self._failures.get(rank)
+        return failed is None or not 0 <= self._clock() - failed[2] < _RETRY_S
+
+    def _unreadable(self, segment: SegmentIndex, error: OSError) -> None:
+        with self._changed:
+            number, times, _ = self._failures.get(segment.rank, (-1, 0, 0.0))
+            times = times + 1 if number == segment.number else 1
+            self._failures[segment.rank] = (segment.number, times, self._clock())
+            self.counters.add("read_failures", label=errno.errorcode.get(error.errno or 0, "EIO"))
+            if self._quiet.ready("read"):
+                _log.error("%s: cannot be read: %s; it is tried again", segment.path, error.strerror)
+            if times >= _TRIES:
+                self._repair(segment)
 
     def _repair(self, segment: SegmentIndex) -> None:
         """The file was damaged under our hands: go on with what is sound in it, in its place; count the rest."""
         with self._changed:
-            if self._shelf.is_written(segment):
-                self._shelf.roll()
-            if segment not in self._shelf.segments:
+            if segment.dropped:
                 return
+            if self._shelf.is_written(segment):
+                self._shelf.roll(segment.rank)
             self.counters.add("segments_unreadable")
             saved: SegmentIndex | None = None
             try:
-                saved, _ = take_in(segment.path, segment.number, self.counters)
-            except OSError as error:
-                _log.error("%s: cannot be read: %s", segment.path, error.strerror)
-            if saved:
-                self._settle_known(saved)
-            for key, run in segment.runs.items():
-                waiting = run.waiting()
-                kept = saved.runs[key].waiting() if saved and key in saved.runs else []
-                self._pending += len(kept) - len(waiting)
-                self.counters.add("rows_unreadable", sum(waiting) - sum(kept), run.table)
-            self._shelf.exchange(segment, saved)
+                with suppress(FileNotFoundError):
+                    saved = take_in(segment.path, segment.number, self.counters).segment
+            except OSError as error:  # the whole disk is ill: nothing is given up for that
+                self._failures[segment.rank] = (segment.number, 0, self._clock())
+                if self._quiet.ready("repair"):
+                    _log.error("%s: cannot be mended: %s", segment.path, error.strerror)
+                return
+            self._failures.pop(segment.rank, None)
+            self._exchange(segment, saved and replace(saved, rank=segment.rank))
 
-    def _settle_known(self, segment: SegmentIndex) -> None:
-        """Mark what the ledger says is stored or refused."""
+    def _exchange(self, segment: SegmentIndex, saved: SegmentIndex | None) -> None:
+        """Put what was saved of a segment in its place, and enter what was not as lost."""
+        if saved:
+            self._books.settle_known(saved)
+        now = self._clock()
         for key, run in segment.runs.items():
-            run.settle(self._ledger.through.get(key, -1))
-            for refused, first in self._ledger.refused:
-                if refused == key:
-                    run.refuse(first)
+            waiting = run.unsettled()
+            kept = set(saved.runs[key].unsettled() if saved and key in saved.runs else ())
+            lost = [one for one in waiting if one not in kept]
+            self._pending += len(kept) - len(waiting)
+            self._books.lose(key, lost, "corrupt", now)
+            self.counters.add("rows_unreadable", _rows(lost), run.table)
+        self._shelf.exchange(segment, saved)
 
     def wait(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
         """Sleep until `ready()`, asked again at each change, or for `timeout_s` seconds; returns what it said last."""
@@ -249,31 +360,38 @@ class Spool:
         with self._changed:
             self._tell = tell
 
+    def oldest_us(self) -> int:
+        """When the oldest batch that waits was appended, microseconds since 1970; 0 if none waits, or none can be read
+        now."""
+        return self._reader.oldest_us()
+
     def unsettled(self) -> int:
         """Number of batches that are neither stored nor refused nor dropped."""
         with self._changed:
             return self._pending
 
-    @property
-    def end(self) -> Position:
-        """The place behind the newest batch."""
-        with self._changed:
-            return self._shelf.end
-
     def samples(self) -> list[Sample]:
         """The counters, and gauges of what is waiting."""
         with self._changed:
             self.counters.set("bytes", self._shelf.bytes)
-            self.counters.set("segments", len(self._shelf.segments))
+            for name, segments in zip(NAMES, self._shelf.classes, strict=True):
+                self.counters.set("class_bytes", sum(one.end for one in segments), name)
+            self.counters.set("segments", len(self._shelf))
             self.counters.set("batches_waiting", self._pending)
+            self.counters.set("gaps_waiting", len(self._books.ledger.gaps))
         return self.counters.samples()
 
     def close(self) -> None:
         """Write down where the numbering stands, and let others have the folder."""
         with self._changed:
-            self._shelf.roll()
-            self._shelf.drop_settled()
-            self._ledger.clean = True
-            self._write_ledger()
+            self._tell_gaps(self._clock(), at_once=True)
+            self._shelf.roll_all()
+            self._drop_settled()
+            self._books.ledger.clean = True
+            self._books.write()
             self._changed.notify_all()
             self._lock.release()
+
+
+def _rows(batches: Iterable[tuple[int, int]]) -> int:
+    return sum(last - first + 1 for first, last in batches)

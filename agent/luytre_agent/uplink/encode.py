@@ -9,8 +9,11 @@ from luytre_common.wire.v1 import ingest_pb2 as pb
 from luytre_agent.batch import Key, SealedBatch
 
 
-def encode(sealed: SealedBatch, key: Key, first_sequence: int, now: float) -> bytes:
-    """A serialized `Batch`, sealed at `now` (seconds since 1970). ValueError if a field is out of the wire's range."""
+def encode(sealed: SealedBatch, key: Key, first_sequence: int, now: float, chain: bytes) -> bytes:
+    """A serialized `Batch`, sealed at `now` (seconds since 1970), with its link of the hash chain.
+
+    ValueError if a field is out of the wire's range.
+    """
     body = sealed.body
     return pb.Batch(
         table=sealed.table,
@@ -25,4 +28,5 @@ def encode(sealed: SealedBatch, key: Key, first_sequence: int, now: float) -> by
         body_size=sealed.raw_size,
         body_crc32=zlib.crc32(body),
         body=body,
+        chain=chain,
     ).SerializeToString(deterministic=True)

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from luytre_agent.batch import Key, SealedBatch
 from luytre_agent.spool import Config, Spool
+from luytre_agent.spool.model import Tally
+
+from tests.support.spooled import gaps
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,20 @@ class Sealed:
     raw_size: int = 1000
 
 
-def plain(sealed: SealedBatch, key: Key, first: int, now: float) -> bytes:
+def plain(sealed: SealedBatch, key: Key, first: int, now: float, link: bytes) -> bytes:
     """Not the wire's form: the spool must not care."""
     return json.dumps([sealed.table, key.boot_id, first, sealed.rows, sealed.body.decode("latin-1")]).encode()
+
+
+@pytest.fixture
+def told() -> Callable[[Spool], list[tuple[str, str, int, int]]]:
+    """The gaps that wait as rows in a spool: stream, cause, first and last number."""
+
+    def read(spool: Spool) -> list[tuple[str, str, int, int]]:
+        found = [json.loads(one.record.batch) for one in spool.pending()]
+        return [gap[1:] for one in found if one[0] == "ledger" for gap in gaps(one[4].encode("latin-1"))]
+
+    return read
 
 
 @pytest.fixture
@@ -36,9 +50,9 @@ def sealed() -> type[Sealed]:
 def make_spool(tmp_path: Path) -> Callable[..., Spool]:
     """Opens spools, in the folder `spool` unless told otherwise."""
 
-    def make(kernel: str = "kernel-1", **settings: Any) -> Spool:
+    def make(kernel: str = "kernel-1", tally: Tally = lambda key, entry, rows, cause: None, **settings: Any) -> Spool:
         config = Config(**{"directory": tmp_path / "spool", "ledger_seconds": 0.0} | settings)
-        spool = Spool(config, plain, lambda: 1000.0, kernel)
+        spool = Spool(config, plain, lambda: 1000.0, kernel, tally=tally)
         spool.open()
         return spool
 

@@ -14,7 +14,7 @@ def record(first: int, batch: bytes = b"payload", rows: int = 5) -> Record:
 
 
 def file_of(*records: Record) -> bytes:
-    return header(MARK) + b"".join(pack(MARK, one) for one in records)
+    return header(MARK, 2) + b"".join(pack(MARK, one) for one in records)
 
 
 def firsts(data: bytes) -> list[int]:

@@ -18,7 +18,7 @@ def record(first: int) -> Record:
 
 
 def test_writer_and_scan_agree(tmp_path: Path) -> None:
-    writer = Writer(tmp_path / "a.seg")
+    writer = Writer(tmp_path / "a.seg", 1)
     offsets = [writer.append(record(0), sync=True), writer.append(record(5), sync=False)]
     writer.close()
     result = scan((tmp_path / "a.seg").read_bytes())
@@ -33,7 +33,7 @@ from pathlib import Path
 from luytre_agent.batch import Key
 from luytre_agent.spool import Record
 from luytre_agent.spool.writer import Writer
-writer = Writer(Path(sys.argv[1]))
+writer = Writer(Path(sys.argv[1]), 0)
 def record(first): return Record(Key("0d4f6c0e-3f0b-4a5e-9d0e-0f5a1d2b3c4d", "flows"), "flows", first, 5, b"x" * 400)
 writer.append(record(0), False)
 resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
