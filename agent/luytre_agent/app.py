@@ -134,7 +134,8 @@ class Agent:
             welcomed=self._welcomed,
             renew=True,
         )
-        parts = (config.tls.authority, config.tls.certificate, config.tls.key, *([config_file] if config_file else []))
+        parts = [config.tls.authority, config.tls.certificate, config.tls.key]
+        parts += [one for one in (config_file, config.policy.key) if one]
         context = Context(
             () if makers else uplink_addresses(config.uplink.collector), own_parts(config.spool.directory, parts)
         )
