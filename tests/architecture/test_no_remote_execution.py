@@ -31,6 +31,7 @@ HEARD = {
         "ack": "Ack",
         "refusal": "Refusal",
         "policy": "Policy",
+        "ping": "Ping",
     },
     "Welcome": {
         "protocol": "uint32",  # compared
@@ -57,10 +58,12 @@ HEARD = {
         "document": "bytes",  # signed by an operator; settings of luytre_common.policy.ALLOWED and nothing else
         "signature": "bytes",
     },
+    "Ping": {"nonce": "fixed64"},  # sent back
     "Certificate": {  # the answer to what the agent asked: its own next certificate
         "certificate": "bytes",
         "authority": "bytes",
-        "policy_key": "bytes",
+        "policy_key": "bytes",  # taken at enrolment only, which a person starts on the host
+        "port": "uint32",  # written into the configuration at enrolment
     },
 }
 
