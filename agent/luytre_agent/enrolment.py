@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import socket
 import ssl
@@ -159,7 +160,11 @@ def _der(pem: bytes) -> bytes:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True)
+            if os.geteuid() == 0:  # it belongs to whom the folder above belongs to: the agent's user
+                above = folder.parent.stat()
+                os.chown(folder, above.st_uid, above.st_gid)
     except OSError as error:
         raise UserError(f"{folder}: {error.strerror}; give a folder that this user may write with --dir") from None
 

@@ -31,7 +31,7 @@ from luytre_collector.detect.model import RuleSet
 from luytre_collector.detect.query import Scheduler
 from luytre_collector.detect.stream import Matcher
 from luytre_collector.disk import DiskWatch
-from luytre_collector.enrol.server import Enrolment, open_desk
+from luytre_collector.enrol.server import Enrolment, open_desk, revocation_lists
 from luytre_collector.expiry import Expiry
 from luytre_collector.health import HealthWriter
 from luytre_collector.httpd import server as httpd
@@ -109,9 +109,9 @@ async def run(
     declared = sites.read(config.sites)
     keeping = Keeping(config.retention, declared)
     policy_keys = load_keys(config.policy.key) if config.policy.key else ()
-    revocation = Revocation(config.ingest.revocations, counters["ingest"], clock)
-    revocation.load()
     desk = open_desk(config.enrol, config.ingest.tls)
+    revocation = Revocation(revocation_lists(config.ingest.revocations, desk), counters["ingest"], clock)
+    revocation.load()
     async with contextlib.AsyncExitStack() as closing:
         store = make_store(config.store, counters["store"])
         store.open()

@@ -178,6 +178,7 @@ def _documents(tree: Path, order: Order, found: Sequence[Path]) -> None:
     _write_packed(folder / "changelog.Debian.gz", entry)
     _copy(DEBIAN / f"README.Debian.{program.short}", folder / "README.Debian")
     _copy(SYSTEMD / "README.md", folder / "systemd.md")
+    _copy(SYSTEMD.parent / "pki.md", folder / "pki.md")
     _copy(ROOT / f"deploy/config/{program.short}.toml", folder / f"examples/{program.short}.toml")
     if program.short == "agent":
         for path in sorted(SYSTEMD.glob("*.conf")):

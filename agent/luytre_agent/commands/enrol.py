@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from luytre_common import settings, tls
+from luytre_common import settings
 from luytre_common.errors import EXIT_OK, UserError
 
 from luytre_agent import pair
 from luytre_agent.commands.options import add_command, seconds
+from luytre_agent.toml_edit import with_settings
 
-DEFAULT_DIR = Path("/etc/luytre/pki")
+if TYPE_CHECKING:
+    from luytre_agent.enrolment import Enrolled
+
+#: The service may write there, and must: certificates are renewed.
+DEFAULT_DIR = Path("/var/lib/luytre-agent/pki")
 _MAX_TOKEN = 1000
 
 
@@ -43,7 +49,7 @@ def add(commands: Any) -> None:
         help="where authority.pem, agent.pem and agent.key are put (default %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="write this configuration if it is not there; else only look at it"
+        "--config", type=Path, metavar="FILE", help="say so in this configuration; made if it is not there"
     )
     parser.add_argument("--again", action="store_true", help="although there is a certificate; it is kept as *.old")
     parser.add_argument(
@@ -85,14 +91,11 @@ def main(arguments: argparse.Namespace) -> int:
     lines = [f"enrolled as {name}", f"certificate  {files.certificate}", f"key          {files.key}"]
     if done.policy_key:
         lines.append(f"policy key   {done.policy_key}")
+    wanted = _wanted(collector, done)
     if arguments.config is None:
-        lines.append(f"for the agent's configuration:\n\n{configuration(collector, files, done.policy_key)}")
-    elif arguments.config.exists():
-        lines.extend(_compare(arguments.config, collector, files, done.policy_key))
+        lines.append(f"for the agent's configuration:\n\n{with_settings('', wanted)}")
     else:
-        pair.write(arguments.config, configuration(collector, files, done.policy_key).encode(), 0o644)
-        lines.append(f"configuration  {arguments.config}")
-    if arguments.config:
+        lines.extend(_configure(arguments.config, wanted))
         lines.append(f"next: luytre-agent check --config {arguments.config}")
     sys.stdout.write("\n".join(lines) + "\n")
     return EXIT_OK
@@ -114,35 +117,33 @@ def _read(path: Path) -> bytes:
         raise UserError(f"{path}: {error.strerror}; give a file that is there") from None
 
 
-def configuration(collector: str, files: tls.Config, policy_key: Path | None) -> str:
-    """The smallest configuration with which the agent runs."""
-    quoted = {key: json.dumps(str(getattr(files, key))) for key in ("authority", "certificate", "key")}
-    where = json.dumps(collector or "COLLECTOR:7071")
-    return (
-        "# Made by luytre-agent enrol; luytre-agent dump shows every setting with its meaning.\n"
-        f"[uplink]\ncollector = {where}\n\n"
-        "[tls]\n"
-        + "".join(f"{key} = {value}\n" for key, value in quoted.items())
-        + (f"\n[policy]\nkey = {json.dumps(str(policy_key))}\n" if policy_key else "")
-    )
+def _wanted(collector: str, done: Enrolled) -> dict[tuple[str, str], str]:
+    """What the configuration must say, by table and key."""
+    wanted = {("uplink", "collector"): collector} if collector else {}
+    wanted |= {("tls", key): str(getattr(done.files, key)) for key in ("authority", "certificate", "key")}
+    if done.policy_key:
+        wanted["policy", "key"] = str(done.policy_key)
+    return wanted
 
 
-def _compare(path: Path, collector: str, files: tls.Config, policy_key: Path | None) -> list[str]:
-    """What an existing configuration should say, where it says something else. It is not touched."""
-    tables = settings.read_toml(path)
-    wanted = {
-        ("tls", "authority"): str(files.authority),
-        ("tls", "certificate"): str(files.certificate),
-        ("tls", "key"): str(files.key),
-    }
-    if collector:
-        wanted["uplink", "collector"] = collector
-    if policy_key:
-        wanted["policy", "key"] = str(policy_key)
-    lines = []
-    for (table, key), value in wanted.items():
-        inside = tables.get(table)
-        found = inside.get(key) if isinstance(inside, dict) else None
-        if found != value:
-            lines.append(f"{path}: [{table}] {key} is {found or 'not set'}; it should be {json.dumps(value)}")
-    return lines or [f"{path}: says the same already"]
+def _configure(path: Path, wanted: dict[tuple[str, str], str]) -> list[str]:
+    """Say so in the file; what is left to do by hand."""
+    try:
+        text, before = path.read_text(encoding="utf-8"), path.stat()
+    except FileNotFoundError:
+        text, before = "# luytre-agent dump shows every setting with its meaning.\n", None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', 'not UTF-8')}; the certificate is there") from None
+    try:
+        made = with_settings(text, wanted)
+    except ValueError as error:
+        raise UserError(f"{path}: not TOML: {error}; the certificate is there") from None
+    if made is None:
+        return [f"{path}: set [{table}] {key} = {json.dumps(value)}" for (table, key), value in wanted.items()]
+    if made == text:
+        return [f"{path}: says so already"]
+    pair.write(path, made.encode(), 0o644)
+    if before is not None:
+        os.chown(path, before.st_uid, before.st_gid)
+        path.chmod(before.st_mode & 0o777)
+    return [f"configuration  {path}"]

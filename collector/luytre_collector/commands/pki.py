@@ -73,6 +73,7 @@ def list_all(args: argparse.Namespace) -> int:
 
     from luytre_collector.pki.books import Books
 
+    _check_folder(args.dir)
     books, now = Books(args.dir), datetime.now(UTC)
     issued, revoked = books.issued(), books.revoked()
     found = []
@@ -109,9 +110,8 @@ def revoke(args: argparse.Namespace) -> int:
 
     from luytre_collector.pki import books
 
+    _check_folder(args.dir)
     folder = books.Books(args.dir)
-    if not args.dir.is_dir():
-        raise UserError(f"{args.dir}: there is no such folder; give that of the authority with --dir")
     try:
         done = books.revoke(folder, args.what, args.reason, lambda: datetime.now(UTC))
     except OSError as error:
@@ -120,6 +120,13 @@ def revoke(args: argparse.Namespace) -> int:
         print(f"revoked  {one.name or '?':24} {one.serial or one.fingerprint}")
     print(f"A collector that reads {args.dir / books.REVOKED} refuses it from now on; copy the file to all others.")
     return EXIT_OK
+
+
+def _check_folder(folder: Path) -> None:
+    from luytre_common.errors import UserError
+
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder; give that of the authority with --dir")
 
 
 def _examples(parser: argparse.ArgumentParser, text: str) -> None:

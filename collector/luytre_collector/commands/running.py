@@ -46,7 +46,7 @@ def check(args: argparse.Namespace) -> int:
     from luytre_collector import config as configuration
     from luytre_collector import notify, sites
     from luytre_collector.detect import rules
-    from luytre_collector.enrol.server import open_desk
+    from luytre_collector.enrol.server import open_desk, revocation_lists
     from luytre_collector.httpd import server as httpd
     from luytre_collector.pki.books import read_revoked
     from luytre_collector.policy.folder import Folder
@@ -55,8 +55,9 @@ def check(args: argparse.Namespace) -> int:
     config = configuration.load(args.config)
     tls.read(config.ingest.tls, "collector")
     httpd.check(config.http, config.ingest.tls)
-    read_revoked(config.ingest.revocations)
-    open_desk(config.enrol, config.ingest.tls)
+    desk = open_desk(config.enrol, config.ingest.tls)
+    for path in revocation_lists(config.ingest.revocations, desk):
+        read_revoked(path)
     notify.build(config.notify)
     Keeping(config.retention, sites.read(config.sites))
     keys = load_keys(config.policy.key) if config.policy.key else ()

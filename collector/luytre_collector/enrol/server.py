@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
@@ -55,6 +56,11 @@ def open_desk(config: Config, tls_config: tls.Config) -> Desk | None:
         _log.warning("certificates are not renewed here: %s", error)
         return None
     return Desk(authority, Tokens(config.tokens), timedelta(hours=config.valid_hours), config.replaced)
+
+
+def revocation_lists(given: Path, desk: Desk | None) -> list[Path]:
+    """Where it says what is revoked: in the list for this collector, and in the books of an authority that is here."""
+    return list(dict.fromkeys([given, *([desk.authority.books.revocations] if desk else [])]))
 
 
 class Enrolment:

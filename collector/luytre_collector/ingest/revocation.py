@@ -1,14 +1,16 @@
 """Whose certificate is good no more: refused when it comes, cut off while it is in.
 
-The list is a file (see `pki.books`) that may change at any moment: it is looked at several times a second and whenever
-somebody comes. A list that cannot be read any more stays in force as it was.
+The lists are files (see `pki.books`) that may change at any moment: they are looked at several times a second and
+whenever somebody comes. A list that cannot be read any more stays in force as it was. There are two where the authority
+is on this machine in a folder of its own: its books, and the list that was brought here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -26,24 +28,31 @@ INTERVAL_S = 0.5
 _LATE = 6
 
 
+@dataclass
+class _List:
+    """A list as it was read last, and the file as it was then."""
+
+    revoked: Revocations = field(default_factory=Revocations)
+    seen: tuple[int, ...] | None = None
+
+
 class Revocation(Control):
     """Keeps revoked and expired certificates out. `watch` must run for as long as the server does."""
 
-    def __init__(self, path: Path, counters: Counters, clock: Callable[[], float]) -> None:
-        self._path = path
+    def __init__(self, paths: Iterable[Path], counters: Counters, clock: Callable[[], float]) -> None:
+        self._lists = {path: _List() for path in paths}
         self._counters = counters
         self._clock = clock
-        self._list = Revocations()
-        self._seen: tuple[int, ...] | None = None
         self._reading = asyncio.Lock()
         self._live: set[Stream] = set()
         self._cut: set[Stream] = set()
 
     def load(self) -> None:
-        """Read the list for the first time. UserError if it is faulty."""
-        self._seen = self._stat()
-        self._list = read_revoked(self._path)
-        self._counters.set("certificates_revoked", len(self._list.entries))
+        """Read the lists for the first time. UserError if one is faulty."""
+        for path, one in self._lists.items():
+            one.seen = _stat(path)
+            one.revoked = read_revoked(path)
+        self._count()
 
     async def check(self, peer: Peer) -> None:
         """EndedError if its certificate is revoked."""
@@ -102,31 +111,38 @@ class Revocation(Control):
             stream.end(grpc.StatusCode.UNAVAILABLE, "the certificate has expired")
 
     def _find(self, peer: Peer) -> Revoked | None:
-        return self._list.find(peer.serial, peer.fingerprint)
+        found = (one.revoked.find(peer.serial, peer.fingerprint) for one in self._lists.values())
+        return next((why for why in found if why is not None), None)
 
-    def _stat(self) -> tuple[int, ...] | None:
-        try:
-            now = self._path.stat()
-        except OSError:
-            return None
-        return now.st_dev, now.st_ino, now.st_mtime_ns, now.st_ctime_ns, now.st_size
+    def _count(self) -> None:
+        entries = {entry for one in self._lists.values() for entry in one.revoked.entries}
+        self._counters.set("certificates_revoked", len(entries))
 
     async def _refresh(self) -> None:
-        if self._stat() == self._seen:
-            return
-        async with self._reading:
-            seen = self._stat()
-            if seen == self._seen:
-                return
-            try:
-                if seen is None:
-                    raise UserError(f"{self._path}: is gone")
-                self._list = await asyncio.to_thread(read_revoked, self._path)
-            except UserError as error:
-                self._counters.add("revocations_unreadable")
-                _log.error("%s; what was revoked stays revoked", error)
-            self._seen = seen
-            self._counters.set("certificates_revoked", len(self._list.entries))
+        for path, one in self._lists.items():
+            if _stat(path) == one.seen:
+                continue
+            async with self._reading:
+                seen = _stat(path)
+                if seen == one.seen:
+                    continue
+                try:
+                    if seen is None:
+                        raise UserError(f"{path}: is gone")
+                    one.revoked = await asyncio.to_thread(read_revoked, path)
+                except UserError as error:
+                    self._counters.add("revocations_unreadable")
+                    _log.error("%s; what was revoked stays revoked", error)
+                one.seen = seen
+                self._count()
+
+
+def _stat(path: Path) -> tuple[int, ...] | None:
+    try:
+        now = path.stat()
+    except OSError:
+        return None
+    return now.st_dev, now.st_ino, now.st_mtime_ns, now.st_ctime_ns, now.st_size
 
 
 def _message(why: Revoked) -> str:

@@ -124,6 +124,11 @@ class Books:
         self._read_to = 0
         self._inode = 0
 
+    @property
+    def revocations(self) -> Path:
+        """The file with what is revoked."""
+        return self._revoked_path
+
     @contextmanager
     def open(self) -> Iterator[None]:
         """Nobody else reads or changes them meanwhile."""

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from luytre_agent import config, enrolment
 from luytre_agent.__main__ import main
-from luytre_agent.commands.enrol import configuration
 from luytre_agent.enrolment import Enrolled
 
 TOKEN = f"lt1.01234567.{'s' * 32}.{'p' * 43}"
@@ -53,21 +52,35 @@ def test_a_configuration_that_is_not_there_is_made(asked: Any, tmp_path: Path) -
     assert loaded.policy.key == tmp_path / "pki/policy.pub"
 
 
-def test_one_that_is_there_is_only_looked_at(asked: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_that_is_there_is_completed(asked: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "agent.toml"
-    text = '[uplink]\ncollector = "other.example:1"\n'
+    shipped = (Path(__file__).parents[4] / "deploy/config/agent.toml").read_text()
+    path.write_text(shipped)
+    path.chmod(0o640)
+    assert run(tmp_path, "--token", TOKEN, "--name", "web-01", "--config", str(path)) == 0
+    loaded = config.load(path)
+    assert loaded.uplink.collector == "soc.example:7071"
+    assert loaded.tls.certificate == tmp_path / "pki/agent.pem"
+    assert loaded.policy.key == tmp_path / "pki/policy.pub"
+    assert path.stat().st_mode & 0o777 == 0o640
+    comments = [line for line in shipped.splitlines() if line.startswith("#")]
+    assert [line for line in path.read_text().splitlines() if line.startswith("#")] == comments
+    assert run(tmp_path, "--token", TOKEN, "--name", "web-01", "--config", str(path)) == 0
+    assert "says so already" in capsys.readouterr().out
+
+
+def test_one_that_cannot_be_completed_is_left_alone(
+    asked: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "agent.toml"
+    text = 'tls = { authority = "a", certificate = "b", key = "c" }\n'
     path.write_text(text)
     assert run(tmp_path, "--token", TOKEN, "--name", "web-01", "--config", str(path)) == 0
     assert path.read_text() == text
-    out = capsys.readouterr().out
-    assert '[uplink] collector is other.example:1; it should be "soc.example:7071"' in out
-    assert f'[tls] key is not set; it should be "{tmp_path}/pki/agent.key"' in out
-    assert f'[policy] key is not set; it should be "{tmp_path}/pki/policy.pub"' in out
-    path.write_text(
-        configuration("soc.example:7071", enrolment.files_in(tmp_path / "pki"), tmp_path / "pki/policy.pub")
-    )
-    assert run(tmp_path, "--token", TOKEN, "--name", "web-01", "--config", str(path)) == 0
-    assert "says the same already" in capsys.readouterr().out
+    assert f'set [tls] key = "{tmp_path}/pki/agent.key"' in capsys.readouterr().out
+    path.write_text("nonsense")
+    assert run(tmp_path, "--token", TOKEN, "--name", "web-01", "--config", str(path)) == 2
+    assert "not TOML" in capsys.readouterr().err
 
 
 def test_the_token_from_elsewhere_than_the_command_line(asked: Any, tmp_path: Path, monkeypatch: Any) -> None:

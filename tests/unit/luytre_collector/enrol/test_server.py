@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from luytre_collector import pki
 from luytre_collector.enrol import tokens
 from luytre_collector.enrol.config import Config
-from luytre_collector.enrol.server import Enrolment, open_desk
+from luytre_collector.enrol.server import Enrolment, open_desk, revocation_lists
 from luytre_collector.enrol.tokens import Tokens
 from luytre_collector.ingest.quarantine import Config as QuarantineConfig
 from luytre_collector.ingest.quarantine import Quarantine
@@ -194,7 +194,11 @@ def test_who_signs(tmp_path: Path) -> None:
     ours, theirs = (tls.Config(folder / "authority.pem", folder, folder) for folder in (tmp_path / "here", elsewhere))
     assert open_desk(Config(), ours) is not None
     assert open_desk(Config(), theirs) is None
-    assert open_desk(Config(authority=tmp_path / "here"), theirs) is not None
+    desk = open_desk(Config(authority=tmp_path / "here"), theirs)
+    books = tmp_path / "here/revoked.jsonl"
+    assert revocation_lists(elsewhere / "revoked.jsonl", desk) == [elsewhere / "revoked.jsonl", books]
+    assert revocation_lists(books, desk) == [books]
+    assert revocation_lists(books, None) == [books]
     with pytest.raises(UserError, match=r"enrol\.listen: .* has no authority\.key"):
         open_desk(Config(listen="127.0.0.1:0"), theirs)
     (elsewhere / "authority.key").write_text("nonsense")

@@ -35,7 +35,9 @@ class Scene:
         pki.init_authority(folder, clock=clock)
         for name in ("web-01", "web-02"):
             pki.issue(folder, name, "agent", clock=clock)
-        self.control = Revocation(folder / "revoked.jsonl", self.counters, lambda: self.time)
+        self.control = Revocation(
+            [folder / "brought.jsonl", folder / "revoked.jsonl"], self.counters, lambda: self.time
+        )
         self.control.load()
 
     def peer(self, name: str) -> Peer:
@@ -62,6 +64,18 @@ async def test_refused_at_the_door_without_a_restart(scene: Scene) -> None:
     await scene.control.enter(scene.peer("web-02"), pb.Hello())
     assert scene.counters.get("turned_away", "revoked") == 1
     assert scene.counters.get("certificates_revoked") == 1
+
+
+async def test_a_list_that_was_brought_counts_as_well(scene: Scene) -> None:
+    scene.revoke("web-01")
+    (scene.folder / "revoked.jsonl").rename(scene.folder / "brought.jsonl")
+    with pytest.raises(EndedError):
+        await scene.control.enter(scene.peer("web-01"), pb.Hello())
+    scene.revoke("web-02")
+    for name in ("web-01", "web-02"):
+        with pytest.raises(EndedError):
+            await scene.control.enter(scene.peer(name), pb.Hello())
+    assert scene.counters.get("certificates_revoked") == 2
 
 
 async def test_cut_off_at_once(scene: Scene) -> None:
