@@ -15,6 +15,7 @@ _EPILOG = """examples:
   luytre-agent enrol --collector soc.example:7072 --token lt1.3f9c2a7e....
   luytre-agent check --config /etc/luytre/agent.toml     would it work here, and if not, what is missing?
   luytre-agent run --config /etc/luytre/agent.toml       watch and deliver until stopped
+  luytre-agent spool status                              what waits on the disk, and for how long there is room
   luytre-agent replay evening.pcapng                     what is in a capture file
   luytre-agent replay evening.pcapng --json | jq .       ... every row of it
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from luytre_agent.commands import check, completion, dump, enrol, policy, replay, run
+from luytre_agent.commands import check, completion, dump, enrol, policy, replay, run, spool
 
-COMMANDS = (enrol, run, replay, check, dump, policy, completion)
+COMMANDS = (enrol, run, replay, check, dump, spool, policy, completion)

@@ -4,5 +4,7 @@ from luytre_agent.spool.examine import examine
 from luytre_agent.spool.model import Config, Position, Stored
 from luytre_agent.spool.segment import Record
 from luytre_agent.spool.spool import Spool
+from luytre_agent.spool.survey import Survey, survey
+from luytre_agent.spool.verify import verify
 
-__all__ = ["Config", "Position", "Record", "Spool", "Stored", "examine"]
+__all__ = ["Config", "Position", "Record", "Spool", "Stored", "Survey", "examine", "survey", "verify"]
