@@ -186,6 +186,15 @@ VIEWS: tuple[View, ...] = (
         "Everything that a host did, in one table: ask for agent_id and a time",
         _TIMELINE,
     ),
+    View(
+        "gaps",
+        "Rows of agents with numbers that did not come, and what became of each gap",
+        """
+        SELECT toTimeZone(collector_time, {zone}) AS collector_time, agent_id, host_name, table, boot_id, stream,
+            first_sequence, last_sequence, last_sequence - first_sequence + 1 AS rows, state, cause
+        FROM {database}.gaps FINAL
+        """,
+    ),
 )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from luytre_collector.store import embedded, readonly, views
+from luytre_collector.store import chains, embedded, readonly, views
 
 from tests.support import made
 
@@ -117,3 +118,11 @@ def test_rollups_and_top_talkers(store: embedded.EmbeddedStore) -> None:
     assert (row["rows"], row["source_bytes"]) == (3, 22)
     found = ask(store, "top_talkers WHERE agent_id = 'r'")
     assert [row["bytes"] for row in found] == [22, 10]
+
+
+def test_gaps_show_the_last_that_is_known_of_each(store: embedded.EmbeddedStore) -> None:
+    gap = ("web-01", "b", "flows", 3, 8, "flows", "web-01.example", 1_795_400_000_000_000)
+    store.command(chains.insert("luytre", chains.GAPS, [(*gap, "open", "")]))
+    store.command(chains.insert("luytre", chains.GAPS, [(*gap, "explained", "quota")]))
+    found = store.query_text("SELECT rows, state, cause, toHour(collector_time) AS h FROM gaps", "JSONEachRow")
+    assert json.loads(found) == {"rows": 6, "state": "explained", "cause": "quota", "h": 9}
