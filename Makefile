@@ -17,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 .PHONY: help setup proto fmt lint test test-rust test-python bench bench-agent bench-collector bench-idle bench-store torture demo wheels deb sbom lock clean
 
 help: ## show this
-	@awk 'BEGIN {FS = ":.*## "; print "make TARGET\n"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "; print "make TARGET\n"} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.core ## make .venv with everything locked, and build the core into it
 

@@ -231,11 +231,34 @@ class Agent:
         if self.policies:
             self.policies.welcomed()
 
+    def reload(self, load: Callable[[], Config]) -> None:
+        """Take the host's configuration anew, as far as that goes while running: sources whose settings changed are
+        closed and opened again, the others go on without a gap. If it cannot be used, all stays as it was."""
+        self._service.reloading()
+        try:
+            own = load()
+            tls.read(own.tls, "agent")
+            later = self.settings.adopt(own)
+        except (LuytreError, OSError) as error:
+            self._service.counters.add("reloads_refused")
+            status = f"reload refused: {str(error).splitlines()[0]}"
+            for line in str(error).splitlines():
+                _log.error("reload: %s; the configuration stays as it was", line)
+        else:
+            self._service.counters.add("reloads")
+            status = self._status()
+            note = f"; from the next start on: {', '.join(later)}" if later else ""
+            _log.info("reload: done%s", note)
+        self._service.ready(status)
+
+    def _status(self) -> str:
+        return f"{len(self.supervisor.workers())} sources, to {self.config.uplink.collector}"
+
     def run(self, stop: threading.Event, seconds: float | None = None) -> None:
         """From start to end: until `stop`, for `seconds`, or until every source has come to its end; then `stop` is set
         too."""
         self.start(stop.set)
-        self._service.ready(f"{len(self.supervisor.workers())} sources, to {self.config.uplink.collector}")
+        self._service.ready(self._status())
         turn_s = min(_TRIM_S, self._service.turn_s)
         try:
             left = float("inf") if seconds is None else seconds

@@ -52,6 +52,7 @@ from luytre_collector.policy.control import PolicyControl
 from luytre_collector.policy.folder import Folder
 from luytre_collector.policy.publisher import Publisher
 from luytre_collector.policy.reports import Reports
+from luytre_collector.reload import Reload
 from luytre_collector.retention import Keeping
 from luytre_collector.rollups import Rollups
 from luytre_collector.selfwatch import SelfWatch
@@ -95,15 +96,18 @@ async def run(
     ready_file: Path | None = None,
     clock: Callable[[], float] = time.time,
     environment: MutableMapping[str, str] | None = None,
+    load: Callable[[], Config] | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT. What was accepted by then is stored and acknowledged before it returns.
 
-    `environment` is where a service manager has said how to reach it; that is taken out of it.
+    `environment` is where a service manager has said how to reach it; that is taken out of it. SIGHUP reads the rules
+    again, and with `load` the configuration.
     """
     name = config.collector.called
     counters = {part: Counters(part) for part in PARTS}
     service = ServiceManager.of({} if environment is None else environment, counters=counters["service"])
-    stop = _stop_signal()
+    stop = _asked_by(signal.SIGTERM, signal.SIGINT)
+    hangup = _asked_by(signal.SIGHUP)
     identity = tls.read(config.ingest.tls, "collector")
     httpd.check(config.http, config.ingest.tls)
     declared = sites.read(config.sites)
@@ -256,11 +260,29 @@ async def run(
             closing.callback(ready_file.unlink, missing_ok=True)
         watching_over = asyncio.create_task(_watch_over(service, worker))
         closing.callback(watching_over.cancel)
+        reload = Reload(
+            config,
+            ruleset,
+            load or (lambda: config),
+            lambda new: Matcher(new, clock, counters["detect"]),
+            pipeline.follow,
+            (correlator, scheduler),
+            counters["service"],
+        )
+        reloading = asyncio.create_task(_reload(hangup, reload, service, address))
+        closing.callback(reloading.cancel)
         service.ready(f"listens on {address}, {len(ruleset)} rules")
         await stop.wait()
         service.stopping("finishing what was accepted")
         _log.info("stopping: finishing what was accepted")
     _log.info("stopped")
+
+
+async def _reload(asked: asyncio.Event, reload: Reload, service: ServiceManager, address: str) -> None:
+    while await asked.wait():
+        asked.clear()
+        service.reloading()
+        service.ready(f"listens on {address}, {await asyncio.to_thread(reload.run)}")
 
 
 async def _watch_over(service: ServiceManager, worker: Worker) -> None:
@@ -322,12 +344,13 @@ async def _drain(ingest: IngestServer, worker: Worker, timeout_s: float) -> None
         await ingest.drain(1.0)
 
 
-def _stop_signal() -> asyncio.Event:
-    stop = asyncio.Event()
+def _asked_by(*numbers: signal.Signals) -> asyncio.Event:
+    """What these signals set."""
+    asked = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+    for number in numbers:
+        loop.add_signal_handler(number, asked.set)
+    return asked
 
 
 def _announce(path: Path, address: str) -> None:

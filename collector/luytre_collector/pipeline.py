@@ -141,6 +141,10 @@ class Pipeline:
         self._aside = Aside(store, counters)
         self._dedupe = Dedupe(lambda *key: self._patiently(lambda: self._aside.last_stored(*key)), counters)
 
+    def follow(self, matcher: Matcher) -> None:
+        """Other event rules from the next batch on; from any thread."""
+        self._matcher = matcher
+
     def process(self, batches: Sequence[Admitted]) -> list[Verdict]:
         """Store the batches; what became of each, in order. StoppingError if the store is away and we are stopping."""
         try:

@@ -32,9 +32,21 @@ chroot "$root" env LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive /bin/bash -euo 
   apt-get update -qq
   cd /usr/src
   [ -e unpacked ] || { apt-get source -qq --download-only $package/$release; dpkg-source -x --skip-patches $package*.dsc unpacked >/dev/null 2>&1 || dpkg-source --no-check -x $package*.dsc unpacked; }
+  # OpenSSL from the newer Debian too, linked in: this one's is no longer looked after, and its soname is not the targets'.
+  if [ ! -e ssl/lib/libssl.a ]; then
+    if [ ! -e openssl ]; then
+      # Mirrors are now and then behind their own index: the newest that is there.
+      for version in \$(apt-cache showsrc openssl | sed -n 's/^Version: //p' | sort -rV); do
+        apt-get source -qq --download-only openssl=\$version && break
+      done
+      dpkg-source --no-check -x openssl_*.dsc openssl >/dev/null
+    fi
+    (cd openssl && ./Configure linux-\$(uname -m) no-shared no-tests no-docs no-apps no-module no-legacy -fPIC --prefix=/usr/src/ssl --libdir=lib \
+      --openssldir=/etc/ssl >/dev/null && make -s -j\$(nproc) build_libs && make -s install_dev) >/usr/src/ssl.log 2>&1 || { tail -30 /usr/src/ssl.log; exit 1; }
+  fi
   mkdir -p make && cd make
-  [ -e Makefile ] || ../unpacked/configure --quiet --prefix=$prefix --without-ensurepip --disable-test-modules --without-static-libpython \
-    --without-doc-strings --with-pkg-config=yes ac_cv_working_openssl_hashlib=no >/dev/null
+  [ -e Makefile ] || ../unpacked/configure --with-openssl=/usr/src/ssl --quiet --prefix=$prefix --without-ensurepip --disable-test-modules --without-static-libpython \
+    --without-doc-strings --with-pkg-config=yes >/dev/null
   make -s -j\$(nproc) >/usr/src/make.log 2>&1 || { tail -30 /usr/src/make.log; exit 1; }
   rm -rf /usr/src/tree
   make -s install DESTDIR=/usr/src/tree >>/usr/src/make.log 2>&1
@@ -50,6 +62,7 @@ find "$tree" -name __pycache__ -prune -exec rm -rf {} +
 cp -L "$root"/usr/lib/*-linux-gnu/libffi.so.? "$lib/lib-dynload/"
 chroot "$root" /bin/sh -c "patchelf --set-rpath '\$ORIGIN' /usr/src/tree$prefix/lib/python$series/lib-dynload/_ctypes.*.so"
 cp "$root/usr/src/unpacked/LICENSE" "$tree/LICENSE.txt"
+cp "$root/usr/src/openssl/LICENSE.txt" "$tree/LICENSE.openssl.txt"
 cp "$root"/usr/share/doc/libffi-dev/copyright "$tree/LICENSE.libffi.txt"
 mkdir -p "$output"
 cp -a "$root/usr/src/tree/." "$output/"

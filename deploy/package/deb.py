@@ -126,7 +126,10 @@ def fill(tree: Path, order: Order) -> None:
     site.unpack(found, home / "site")
     if target.brings:
         subprocess.run([DEBIAN / "interpreter.sh", BUILD / "interpreter"], check=True)
-        shutil.copytree(BUILD / "interpreter/usr/lib/luytre-agent/python", home / "python", symlinks=True)
+        needless = shutil.ignore_patterns("__pycache__", "macholib")
+        shutil.copytree(
+            BUILD / "interpreter/usr/lib/luytre-agent/python", home / "python", symlinks=True, ignore=needless
+        )
     python = target.python.format(name=program.name)
     _write(
         tree / "usr/bin" / program.name,

@@ -8,6 +8,8 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from deploy.package.components import Component, of_wheel
+
 #: What tells which wheel it was: these may differ between the wheels of one distribution.
 _OF_THE_WHEEL = {"RECORD", "WHEEL"}
 #: Parts of distributions that no program needs.
@@ -16,19 +18,25 @@ _NEEDLESS = {"tests", "test"}
 
 def unpack(wheels: Iterable[Path], into: Path) -> None:
     """Unpack into `into`. Wheels of one distribution for several Pythons share their files; their compiled modules,
-    whose names tell the Python, lie side by side. SystemExit if two wheels disagree about a file."""
+    whose names tell the Python, lie side by side. Where two distributions have a file of one name, it is that of the
+    one that needs the other, as pip has it, which installs what is needed first. SystemExit if wheels disagree
+    otherwise."""
     into.mkdir(parents=True, exist_ok=True)
+    owners: dict[Path, Component] = {}
     for wheel in dict.fromkeys(wheels):
+        maker = of_wheel(wheel)
         with zipfile.ZipFile(wheel) as opened:
             for item in opened.infolist():
                 if not item.is_dir():
-                    _one(opened, item, into, wheel.name)
+                    _one(opened, item, into, maker, owners)
 
 
-def _one(opened: zipfile.ZipFile, item: zipfile.ZipInfo, into: Path, wheel: str) -> None:
+def _one(
+    opened: zipfile.ZipFile, item: zipfile.ZipInfo, into: Path, maker: Component, owners: dict[Path, Component]
+) -> None:
     parts = PurePosixPath(item.filename).parts
     if ".." in parts or PurePosixPath(item.filename).is_absolute():
-        raise SystemExit(f"package: {wheel} has {item.filename}")
+        raise SystemExit(f"package: {maker.name} has {item.filename}")
     if parts[0].endswith(".data"):
         if parts[1] not in ("purelib", "platlib"):
             return  # scripts and headers: the launchers are ours
@@ -37,13 +45,27 @@ def _one(opened: zipfile.ZipFile, item: zipfile.ZipInfo, into: Path, wheel: str)
         return
     path = into.joinpath(*parts)
     content = opened.read(item)
-    if path.exists():
-        if path.read_bytes() != content and path.name not in _OF_THE_WHEEL:
-            raise SystemExit(f"package: {wheel} has another {item.filename} than the wheel before")
+    if path.exists() and not _replaces(path, content, maker, owners[path]):
         return
+    owners[path] = maker
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     path.chmod(0o644)
+
+
+def _replaces(path: Path, content: bytes, maker: Component, owner: Component) -> bool:
+    """Whether a file takes the place of the one that lies there."""
+    if path.name in _OF_THE_WHEEL or path.read_bytes() == content:
+        return False
+    if _called(owner) in maker.needs:
+        return True
+    if _called(maker) in owner.needs:
+        return False
+    raise SystemExit(f"package: {maker.name} has another {path.name} than {owner.name}")
+
+
+def _called(one: Component) -> str:
+    return one.purl.removeprefix("pkg:pypi/").partition("@")[0]
 
 
 def entry_point(site: Path, program: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ end."""
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -50,6 +51,38 @@ def background(name: str, target: Callable[[], object]) -> threading.Thread:
         target()
 
     return threading.Thread(target=run, name=name, daemon=True)
+
+
+@contextmanager
+def on_hangup(action: Callable[[], object]) -> Iterator[None]:
+    """SIGHUP calls `action`, in a thread of its own, while inside; to be used in the main thread. Signals that come
+    while it runs are one more call. What goes wrong is logged."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(writing, False)
+
+    def told(number: int, frame: FrameType | None) -> None:
+        with suppress(BlockingIOError):  # the pipe is full of signals that nobody has answered yet
+            os.write(writing, b"h")
+
+    def wait() -> None:
+        while b"e" not in os.read(reading, 4096):
+            try:
+                action()
+            except Exception:  # noqa: BLE001 # the next time must work
+                _log.exception("reload failed")
+
+    thread = background("reload", wait)
+    thread.start()
+    before = signal.signal(signal.SIGHUP, told)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        os.set_blocking(writing, True)
+        os.write(writing, b"e")
+        thread.join()
+        os.close(writing)
+        os.close(reading)
 
 
 @contextmanager

@@ -81,6 +81,11 @@ directory = "{folder}/outbox"
         self._process.wait()
         self._process = None
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         assert self._process is not None

@@ -18,29 +18,33 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BASE = ROOT / "build/debian-12"
+CODENAMES = {11: "bullseye", 12: "bookworm", 13: "trixie"}
 MIRROR = os.environ.get("LUYTRE_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 #: What a server has that the packages stand on, and systemd to run them.
 INCLUDED = "adduser,bash-completion,dbus,iproute2,procps,python3,systemd,systemd-sysv"
 CGROUPS = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
 
 
-def base() -> Path:
-    """The folder; made if it is not there. Skips where that cannot be."""
+def base(release: int = 12) -> Path:
+    """The folder of a release; made if it is not there. Skips where that cannot be."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
     if not shutil.which("debootstrap"):
         pytest.skip("needs debootstrap; deploy/setup.sh --packages installs it")
-    if not (BASE / ".ready").exists():
-        shutil.rmtree(BASE, ignore_errors=True)
-        BASE.parent.mkdir(exist_ok=True)
-        command = ["debootstrap", "--variant=minbase", f"--include={INCLUDED}", "bookworm", str(BASE), MIRROR]
-        made = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-        assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
-        for archive in (BASE / "var/cache/apt/archives").glob("*.deb"):
+    made = ROOT / f"build/debian-{release}"
+    if not (made / ".ready").exists():
+        shutil.rmtree(made, ignore_errors=True)
+        made.parent.mkdir(exist_ok=True)
+        options = ["--variant=minbase", f"--include={INCLUDED}"]
+        done = subprocess.run(
+            ["debootstrap", *options, CODENAMES[release], str(made), MIRROR],
+            capture_output=True, text=True, timeout=600, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        for archive in (made / "var/cache/apt/archives").glob("*.deb"):
             archive.unlink()
-        (BASE / ".ready").touch()
-    return BASE
+        (made / ".ready").touch()
+    return made
 
 
 class Folder:
@@ -76,9 +80,9 @@ class Folder:
 
 
 @contextmanager
-def fresh() -> Iterator[Folder]:
+def fresh(release: int = 12) -> Iterator[Folder]:
     """A new layer above the base; gone afterwards."""
-    lower = base()
+    lower = base(release)
     with tempfile.TemporaryDirectory(prefix="luytre-debian-", dir=ROOT / "build") as made:
         top = Path(made)
         for name in ("upper", "work", "root"):
@@ -124,7 +128,7 @@ class Booted:
     def run(self, *command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run in it, as root; whatever the exit code."""
         enter = ["nsenter", "--target", str(self.first), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
-                 "--root", "--wd=/"]  # fmt: skip
+                 "--root"]  # fmt: skip
         clean = ["env", "-i", "LC_ALL=C.UTF-8", "HOME=/root", "TERM=dumb", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
         return subprocess.run([*enter, *clean, *command], capture_output=True, text=True, timeout=timeout, check=False)
 

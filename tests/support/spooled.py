@@ -30,3 +30,12 @@ def bodies(spool: Path) -> dict[str, bytes]:
             body = pb.Batch.FromString(record.batch).body
             found[record.table] += zstandard.ZstdDecompressor().decompressobj().decompress(body)
     return found
+
+
+def batches(spool: Path) -> list[pb.Batch]:
+    """Every batch, in the order in which they were spooled."""
+    return [
+        pb.Batch.FromString(record.batch)
+        for path in sorted(spool.glob("*.seg"))
+        for record in segment.scan(path.read_bytes()).records
+    ]

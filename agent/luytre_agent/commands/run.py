@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from luytre_common.errors import EXIT_OK
-from luytre_common.lifecycle import stop_on_signals
+from luytre_common.lifecycle import on_hangup, stop_on_signals
 from luytre_common.sd_notify import ServiceManager
 from luytre_common.telemetry import configure_logging
 
@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     parser = add_command(
         commands,
         "run",
-        "watch this host and deliver to the collector until SIGTERM or SIGINT",
+        "watch this host and deliver to the collector until SIGTERM or SIGINT; SIGHUP: read the configuration again",
         "  luytre-agent run --config agent.toml\n  luytre-agent run --config agent.toml --for 60",
     )
     add_config(parser)
@@ -38,6 +38,13 @@ def main(arguments: argparse.Namespace) -> int:
     configure_logging(loaded.agent.log_level, loaded.agent.log_format)
     faulthandler.enable()  # a watchdog's SIGABRT leaves in the log where every thread was
     service = ServiceManager.of(os.environ)
-    with stop_on_signals() as stop:
-        Agent(loaded, service=service, config_file=arguments.config).run(stop, arguments.seconds)
+    agent = Agent(loaded, service=service, config_file=arguments.config)
+
+    def reload() -> None:
+        agent.reload(lambda: config.load(arguments.config))
+        in_force = agent.settings.config.agent
+        configure_logging(in_force.log_level, in_force.log_format)
+
+    with stop_on_signals() as stop, on_hangup(reload):
+        agent.run(stop, arguments.seconds)
     return EXIT_OK

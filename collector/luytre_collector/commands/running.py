@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     configure_logging(config.collector.log_level, config.collector.log_form)
     _many_descriptors()
     faulthandler.enable()  # a watchdog's SIGABRT leaves in the log where every thread was
-    asyncio.run(app.run(config, args.ready_file, environment=os.environ))
+    asyncio.run(app.run(config, args.ready_file, environment=os.environ, load=lambda: configuration.load(args.config)))
     return EXIT_OK
 
 
@@ -100,7 +100,7 @@ def migrate(args: argparse.Namespace) -> int:
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
     """Declare the commands."""
     given = {"parents": [shared]}
-    parser = commands.add_parser("run", help="run the collector until SIGTERM", **given)  # type: ignore[arg-type]
+    parser = commands.add_parser("run", help="run the collector until SIGTERM; SIGHUP: read the rules again", **given)  # type: ignore[arg-type]
     parser.add_argument("--ready-file", type=Path, metavar="FILE", help="write HOST:PORT to FILE once agents can come")
     parser.set_defaults(run=run)
     for name, action, text in (

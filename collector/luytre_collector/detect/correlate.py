@@ -76,6 +76,10 @@ class Correlator:
         self._since: dict[str, int] = {}
         self._raised: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
 
+    def follow(self, ruleset: RuleSet) -> None:
+        """Other rules from the next run on. What a rule of the same id has told is remembered."""
+        self._rules = ruleset.correlations
+
     def run(self, *, strict: bool = False) -> list[Alert]:
         """The alerts that are due. A rule that the store refuses is counted, or raised if `strict`, and tried again."""
         alerts: list[Alert] = []

@@ -38,6 +38,10 @@ class Scheduler:
         self._next: dict[str, int] = {}
         self._raised: dict[tuple[str, str], int] = {}
 
+    def follow(self, ruleset: RuleSet) -> None:
+        """Other rules from the next run on. When a rule of the same id ran, and what it has told, is remembered."""
+        self._rules = ruleset.queries
+
     def run(self, *, strict: bool = False) -> list[Alert]:
         """Run what is due. A statement that the store refuses is counted, or raised if `strict`, and tried again."""
         alerts: list[Alert] = []

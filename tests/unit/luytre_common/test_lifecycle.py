@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
-from luytre_common.lifecycle import Lifecycle, background, stop_on_signals
+from luytre_common.lifecycle import Lifecycle, background, on_hangup, stop_on_signals
 
 
 def part(name: str, log: list[str], fails: str = "") -> tuple[str, object, object]:
@@ -69,3 +70,24 @@ def test_the_kernel_knows_a_thread_by_its_name() -> None:
     thread.start()
     thread.join()
     assert names == ["packets:enp0s31\n"]
+
+
+def test_a_hangup_calls_in_a_thread_and_goes_on_after_a_fault(caplog: pytest.LogCaptureFixture) -> None:
+    called: list[str] = []
+    happened = threading.Semaphore(0)
+
+    def action() -> None:
+        called.append(threading.current_thread().name)
+        happened.release()
+        if len(called) == 1:
+            raise RuntimeError("odd")
+
+    before = signal.getsignal(signal.SIGHUP)
+    with on_hangup(action):
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert happened.acquire(timeout=20)
+    assert called == ["reload"] * 3
+    assert "reload failed" in caplog.text
+    assert signal.getsignal(signal.SIGHUP) == before
+    assert "reload" not in [thread.name for thread in threading.enumerate()]
