@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import pyarrow as pa
 from luytre_common.schema import TABLES
@@ -36,8 +36,11 @@ _RULES = {
 }
 
 
-class Inserts(Protocol):
+class Tables(Protocol):
     """What is asked of a store."""
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Run a SELECT."""
 
     def insert(self, table: str, rows: pa.Table, token: str) -> None:
         """Insert rows whole, or raise."""
@@ -49,7 +52,7 @@ class Reports:
     def __init__(
         self,
         take: Callable[[], list[Heard]],
-        store: Inserts,
+        store: Tables,
         raise_alerts: Callable[[Sequence[Alert]], None],
         name: str,
         counters: Counters,
@@ -65,9 +68,12 @@ class Reports:
         self._last: dict[str, tuple[int, str, str]] = {}
         self._hours: dict[str, tuple[int, int]] = {}
         self._due: list[Heard] = []
+        self._remembers = False
 
     def run(self) -> None:
         """Raise and store what was heard. StoreUnavailableError or OSError: it is kept for the next call."""
+        if not self._remembers:
+            self._remember()
         self._due.extend(one for one in self._take() if self._wanted(one))
         if not self._due:
             return
@@ -78,6 +84,16 @@ class Reports:
         self._store.insert(TABLE.name, rows, f"{self._name}/{self._boot_id}/{TABLE.name}/{self._next}")
         self._next += len(self._due)
         self._due.clear()
+
+    def _remember(self) -> None:
+        """What was said before this collector was started is no news either."""
+        found = self._store.query(
+            "SELECT agent_id, argMax((policy_version, policy_state, policy_message), (event_time, sequence)) AS said,"
+            " tupleElement(said, 1) AS version, toString(tupleElement(said, 2)) AS state,"
+            f" tupleElement(said, 3) AS message FROM {TABLE.name} GROUP BY agent_id"
+        ).select(["agent_id", "version", "state", "message"])
+        self._last = {row["agent_id"]: (row["version"], row["state"], row["message"]) for row in found.to_pylist()}
+        self._remembers = True
 
     def _wanted(self, one: Heard) -> bool:
         """Agents say their last report on every connection: it is news once. Nobody fills the table."""

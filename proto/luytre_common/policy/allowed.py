@@ -161,6 +161,7 @@ _NEIGHBOURS = ("none", "gateways", "all")
 
 _ENTRIES = (
     Allowed("health.interval_seconds", "number", "write the agent's counters this often, seconds", 1, 600),
+    Allowed("health.heartbeat_seconds", "number", "tell the collector this often that the agent lives", 1, 20),
     Allowed("redact.enabled", "on", "secrets are replaced by [redacted]"),
     Allowed("redact.patterns", "patterns", "more patterns whose first group, or match, is a secret", added=True),
     Allowed("sources.refresh_seconds", "number", "look for new and vanished interfaces this often, seconds", 1, 3600),

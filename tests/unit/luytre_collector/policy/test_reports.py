@@ -1,13 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from luytre_collector.detect.alert import Alert
 from luytre_collector.policy.control import Heard
 from luytre_collector.policy.reports import Reports, policy_alert, report_rows
+from luytre_collector.store import embedded, readonly
 from luytre_collector.store.base import StoreUnavailableError
 from luytre_common.telemetry import Counters
 
@@ -22,6 +25,11 @@ class Table:
         self.rows: list[dict[str, object]] = []
         self.tokens: list[str] = []
         self.away = False
+        self.asked = 0
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        self.asked += 1
+        return pa.table({name: pa.array([], pa.string()) for name in ("agent_id", "version", "state", "message")})
 
     def insert(self, table: str, rows: pa.Table, token: str) -> None:
         assert table == "policy_reports"
@@ -73,6 +81,20 @@ def test_what_is_said_again_on_every_connection_is_one_row(bench: Bench) -> None
     bench.hear(ONE, ONE)
     bench.hear(ONE)
     assert len(bench.table.rows) == 1
+
+
+def test_what_was_said_to_the_collector_before_is_no_news(tmp_path: Path) -> None:
+    store = embedded.EmbeddedStore(embedded.Config(tmp_path / "store"), readonly.Config())
+    store.open()
+    store.migrate()
+    alerts: list[Alert] = []
+    said = [replace(ONE, state="rolled_back", message="m"), replace(ONE, agent_id="web-02", state="applied")]
+    Reports(lambda: [ONE, *said], store, alerts.extend, "c", Counters("policy"), "first").run()
+    Reports(lambda: said, store, alerts.extend, "c", Counters("policy"), "second").run()
+    found = store.query("SELECT boot_id, count() AS n FROM policy_reports GROUP BY boot_id").to_pylist()
+    assert [(row["boot_id"], row["n"]) for row in found] == [("first", 3)]
+    assert len(alerts) == 1
+    store.close()
 
 
 def test_what_did_not_come_through_is_an_alert_in_both_languages(bench: Bench) -> None:
