@@ -143,7 +143,14 @@ class Agent:
         self.supervisor = Supervisor(dict, self._keep, _retry_wait, config.sources.refresh_seconds)
         #: Decides how much is done while the host has little to spare; None: everything is done.
         self.governor: Governor | None = None
-        heart = Heart(self.uplink.say, self.supervisor.workers, self.spool, lambda: self.governor, clock)
+        heart = Heart(
+            self.uplink.say,
+            self.supervisor.workers,
+            self.spool,
+            lambda: self.governor,
+            clock,
+            lambda: self.settings.off,
+        )
         self.health = Health(config.health, self.samples, self._keep, clock, heart.beat)
         self.balance = Balance(
             config.ledger,

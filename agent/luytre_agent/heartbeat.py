@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from luytre_common.telemetry import Sample
@@ -74,7 +74,7 @@ class Heart:
     """Says that the agent lives, and how it is.
 
     say: sends a message if there is a connection, and says whether it did. governor: asked at each beat, None while
-    there is none.
+    there is none. off: the kinds of sources that a policy turned off.
     """
 
     def __init__(
@@ -84,12 +84,14 @@ class Heart:
         outbox: Outbox,
         governor: Callable[[], Governor | None],
         clock: Callable[[], float],
+        off: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._say = say
         self._workers = workers
         self._outbox = outbox
         self._governor = governor
         self._clock = clock
+        self._off = off
 
     def beat(self) -> bool:
         """Say it now; whether there was a connection to say it on."""
@@ -107,6 +109,7 @@ class Heart:
             degradation=governor.step if governor else 0,
             degradation_reason=governor.reason[:_MOST] if governor else "",
             sources=sources(self._workers()),
+            sources_off=sorted(self._off()),
         )
 
 

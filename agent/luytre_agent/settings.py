@@ -49,6 +49,11 @@ class Settings:
         """Whether a policy makes a difference."""
         return self.config != self._own
 
+    @property
+    def off(self) -> frozenset[str]:
+        """The kinds of sources that a policy turned off."""
+        return sources.kinds(self._own.sources) - sources.kinds(self.config.sources)
+
     def prepare(self, given: Mapping[str, Any]) -> Callable[[], None]:
         """The whole new configuration; what comes back puts it in force. ConfigError if it is none: nothing changed."""
         effective(self._own, given)

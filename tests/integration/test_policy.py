@@ -159,6 +159,8 @@ def test_a_policys_life(fleet: Fleet) -> None:
     wait(lambda: fleet.states(forged) == ["refused"], agent)
     assert fleet.message(forged) == "the signature is by none of this host's keys"
     assert fleet.in_force()["version"] == off
+    lost = fleet.rows("SELECT evidence FROM alerts WHERE rule_name = 'Agent Lost a Source of Events'")
+    assert [row for row in lost if '"files"' in row["evidence"]] == []  # what a policy turned off nobody misses
     assert agent.stop() == 0
 
 

@@ -46,4 +46,4 @@ def _with_policy(own: config.Config) -> tuple[config.Config, str]:
         return own, f"# without policy: {' '.join(str(error).split())}\n\n" if own.policy.key else ""
     if not shown.settings:
         return own, ""
-    return effective, f"# policy {policy.sentence(shown, now)}: {', '.join(sorted(shown.settings))}\n\n"
+    return effective, f"# policy {policy.table(shown, now)['version']} sets {', '.join(sorted(shown.settings))}\n\n"

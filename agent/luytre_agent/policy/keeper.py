@@ -123,7 +123,7 @@ class Policies:
             self._expire(found.document)
         elif found.document:
             self._settings = self._config.open(found.document.settings)
-            _log.info("policy %d is in force (%s)", found.document.version, found.document.group or "no group")
+            _log.info("policy %d is in force", found.document.version)
         if self._known.trying:
             report = Report(self._known.trying.version, "rolled_back", "the agent ended while it was tried")
             self._keep(self._known.drop(report))
@@ -233,7 +233,7 @@ class Policies:
         except RefusedError as error:
             self._refuse(given.version, error)
             return
-        _log.info("policy %d (%s) is tried for %g s", document.version, document.group, self._config.trial_seconds)
+        _log.info("policy %d is tried for %g s", document.version, self._config.trial_seconds)
         self._trying = document
         self._trial = Trial(before, self._monotonic(), self._config.trial_seconds)
         try:

@@ -70,6 +70,11 @@ class States:
         working = {name for name, one in given.items() if one.available}
         kinds = {kind_of(name) for name in given}
         working_kinds = {kind_of(name) for name in working}
+        off = {clean(one, 128) for one in said.sources_off[:_MOST_SOURCES]}
+        for name in [one for one in (*self.available, *self.lost) if kind_of(one) in off]:  # a policy wanted that
+            self.available.discard(name)
+            self._missing.pop(name, None)
+            self.lost.pop(name, None)
         for name in [
             one for one in self.lost if one in working or (one not in given and kind_of(one) in working_kinds)
         ]:

@@ -84,11 +84,12 @@ def test_a_beat(spool: Spool, workers: Sequence[Worker]) -> None:
         said.append(message)
         return len(said) > 1
 
-    heart = Heart(say, lambda: workers, spool, lambda: governors.pop(0), lambda: 12.5)
+    heart = Heart(say, lambda: workers, spool, lambda: governors.pop(0), lambda: 12.5, lambda: {"logins", "files"})
     assert not heart.beat()
     assert heart.beat()
     first, second = (one.heartbeat for one in said)
     assert (first.agent_time_us, first.degradation, len(first.sources)) == (12_500_000, 0, 3)
+    assert list(first.sources_off) == ["files", "logins"]
     assert (second.degradation, second.degradation_reason) == (2, "memory")
 
 

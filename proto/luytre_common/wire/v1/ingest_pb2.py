@@ -24,19 +24,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"luytre_common/wire/v1/ingest.proto\x12\x0eluytre.wire.v1\"\x9f\x02\n\x0c\x41gentMessage\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x15.luytre.wire.v1.HelloH\x00\x12&\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x15.luytre.wire.v1.BatchH\x00\x12.\n\theartbeat\x18\x03 \x01(\x0b\x32\x19.luytre.wire.v1.HeartbeatH\x00\x12\x35\n\rpolicy_report\x18\x04 \x01(\x0b\x32\x1c.luytre.wire.v1.PolicyReportH\x00\x12*\n\x07goodbye\x18\x05 \x01(\x0b\x32\x17.luytre.wire.v1.GoodbyeH\x00\x12$\n\x04pong\x18\x06 \x01(\x0b\x32\x14.luytre.wire.v1.PongH\x00\x42\x06\n\x04kind\"\xe6\x01\n\x10\x43ollectorMessage\x12*\n\x07welcome\x18\x01 \x01(\x0b\x32\x17.luytre.wire.v1.WelcomeH\x00\x12\"\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x13.luytre.wire.v1.AckH\x00\x12*\n\x07refusal\x18\x03 \x01(\x0b\x32\x17.luytre.wire.v1.RefusalH\x00\x12(\n\x06policy\x18\x04 \x01(\x0b\x32\x16.luytre.wire.v1.PolicyH\x00\x12$\n\x04ping\x18\x05 \x01(\x0b\x32\x14.luytre.wire.v1.PingH\x00\x42\x06\n\x04kind\"\xe8\x01\n\x05Hello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x11\n\thost_name\x18\x03 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x04 \x01(\t\x12\x18\n\x10operating_system\x18\x05 \x01(\t\x12\x0e\n\x06kernel\x18\x06 \x01(\t\x12\x15\n\ragent_time_us\x18\x07 \x01(\x12\x12\r\n\x05probe\x18\x08 \x01(\x08\x12\x12\n\nmachine_id\x18\t \x01(\t\x12\x16\n\x0ekernel_boot_id\x18\n \x01(\t\x12\x16\n\x0epolicy_version\x18\x0b \x01(\x04\"n\n\x07Welcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x14\n\x0c\x63ollector_id\x18\x02 \x01(\t\x12\x19\n\x11\x63ollector_time_us\x18\x03 \x01(\x12\x12\x0e\n\x06\x63redit\x18\x04 \x01(\r\x12\x10\n\x08\x61gent_id\x18\x05 \x01(\t\"\x9e\x02\n\x05\x42\x61tch\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x04\x12\x11\n\trow_count\x18\x05 \x01(\r\x12\x15\n\ragent_time_us\x18\x06 \x01(\x12\x12\x16\n\x0e\x66irst_event_us\x18\x07 \x01(\x12\x12\x15\n\rlast_event_us\x18\x08 \x01(\x12\x12\x30\n\x0b\x63ompression\x18\t \x01(\x0e\x32\x1b.luytre.wire.v1.Compression\x12\x11\n\tbody_size\x18\n \x01(\r\x12\x12\n\nbody_crc32\x18\x0b \x01(\x07\x12\x0c\n\x04\x62ody\x18\x0c \x01(\x0c\x12\r\n\x05\x63hain\x18\r \x01(\x0c\"\xcc\x01\n\tHeartbeat\x12\x15\n\ragent_time_us\x18\x01 \x01(\x12\x12\x17\n\x0f\x62\x61tches_waiting\x18\x02 \x01(\x04\x12\x15\n\rbytes_waiting\x18\x03 \x01(\x04\x12\x19\n\x11oldest_waiting_us\x18\x04 \x01(\x12\x12\x13\n\x0b\x64\x65gradation\x18\x05 \x01(\r\x12\x1a\n\x12\x64\x65gradation_reason\x18\x06 \x01(\t\x12,\n\x07sources\x18\x07 \x03(\x0b\x32\x1b.luytre.wire.v1.SourceState\">\n\x0bSourceState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x15\n\x04Ping\x12\r\n\x05nonce\x18\x01 \x01(\x06\"\x15\n\x04Pong\x12\r\n\x05nonce\x18\x01 \x01(\x06\"0\n\x07Goodbye\x12\x15\n\ragent_time_us\x18\x01 \x01(\x12\x12\x0e\n\x06reason\x18\x02 \x01(\t\">\n\x06Policy\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\\\n\x0cPolicyReport\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.luytre.wire.v1.PolicyState\x12\x0f\n\x07message\x18\x03 \x01(\t\"I\n\x0c\x45nrolRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x17\n\x0fsigning_request\x18\x02 \x01(\x0c\x12\x11\n\thost_name\x18\x03 \x01(\t\"\'\n\x0cRenewRequest\x12\x17\n\x0fsigning_request\x18\x01 \x01(\x0c\"W\n\x0b\x43\x65rtificate\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x11\n\tauthority\x18\x02 \x01(\x0c\x12\x12\n\npolicy_key\x18\x03 \x01(\x0c\x12\x0c\n\x04port\x18\x04 \x01(\r\"P\n\x03\x41\x63k\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x18\n\x10through_sequence\x18\x03 \x01(\x04\x12\x0e\n\x06\x63redit\x18\x04 \x01(\r\"~\n\x07Refusal\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12)\n\x04\x63ode\x18\x04 \x01(\x0e\x32\x1b.luytre.wire.v1.RefusalCode\x12\x0f\n\x07message\x18\x05 \x01(\t*V\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x02*\xb0\x01\n\x0bPolicyState\x12\x1c\n\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14POLICY_STATE_APPLIED\x10\x01\x12\x18\n\x14POLICY_STATE_REFUSED\x10\x02\x12\x1c\n\x18POLICY_STATE_ROLLED_BACK\x10\x03\x12\x17\n\x13POLICY_STATE_TRYING\x10\x04\x12\x18\n\x14POLICY_STATE_EXPIRED\x10\x05*\xa4\x01\n\x0bRefusalCode\x12\x1c\n\x18REFUSAL_CODE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aREFUSAL_CODE_UNKNOWN_TABLE\x10\x01\x12\x1d\n\x19REFUSAL_CODE_BAD_ENVELOPE\x10\x02\x12\x1d\n\x19REFUSAL_CODE_BAD_CHECKSUM\x10\x03\x12\x19\n\x15REFUSAL_CODE_BAD_BODY\x10\x04\x32\x9b\x01\n\x06Ingest\x12M\n\x07\x44\x65liver\x12\x1c.luytre.wire.v1.AgentMessage\x1a .luytre.wire.v1.CollectorMessage(\x01\x30\x01\x12\x42\n\x05Renew\x12\x1c.luytre.wire.v1.RenewRequest\x1a\x1b.luytre.wire.v1.Certificate2O\n\tEnrolment\x12\x42\n\x05\x45nrol\x12\x1c.luytre.wire.v1.EnrolRequest\x1a\x1b.luytre.wire.v1.Certificateb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"luytre_common/wire/v1/ingest.proto\x12\x0eluytre.wire.v1\"\x9f\x02\n\x0c\x41gentMessage\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x15.luytre.wire.v1.HelloH\x00\x12&\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x15.luytre.wire.v1.BatchH\x00\x12.\n\theartbeat\x18\x03 \x01(\x0b\x32\x19.luytre.wire.v1.HeartbeatH\x00\x12\x35\n\rpolicy_report\x18\x04 \x01(\x0b\x32\x1c.luytre.wire.v1.PolicyReportH\x00\x12*\n\x07goodbye\x18\x05 \x01(\x0b\x32\x17.luytre.wire.v1.GoodbyeH\x00\x12$\n\x04pong\x18\x06 \x01(\x0b\x32\x14.luytre.wire.v1.PongH\x00\x42\x06\n\x04kind\"\xe6\x01\n\x10\x43ollectorMessage\x12*\n\x07welcome\x18\x01 \x01(\x0b\x32\x17.luytre.wire.v1.WelcomeH\x00\x12\"\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x13.luytre.wire.v1.AckH\x00\x12*\n\x07refusal\x18\x03 \x01(\x0b\x32\x17.luytre.wire.v1.RefusalH\x00\x12(\n\x06policy\x18\x04 \x01(\x0b\x32\x16.luytre.wire.v1.PolicyH\x00\x12$\n\x04ping\x18\x05 \x01(\x0b\x32\x14.luytre.wire.v1.PingH\x00\x42\x06\n\x04kind\"\xe8\x01\n\x05Hello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x11\n\thost_name\x18\x03 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x04 \x01(\t\x12\x18\n\x10operating_system\x18\x05 \x01(\t\x12\x0e\n\x06kernel\x18\x06 \x01(\t\x12\x15\n\ragent_time_us\x18\x07 \x01(\x12\x12\r\n\x05probe\x18\x08 \x01(\x08\x12\x12\n\nmachine_id\x18\t \x01(\t\x12\x16\n\x0ekernel_boot_id\x18\n \x01(\t\x12\x16\n\x0epolicy_version\x18\x0b \x01(\x04\"n\n\x07Welcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x14\n\x0c\x63ollector_id\x18\x02 \x01(\t\x12\x19\n\x11\x63ollector_time_us\x18\x03 \x01(\x12\x12\x0e\n\x06\x63redit\x18\x04 \x01(\r\x12\x10\n\x08\x61gent_id\x18\x05 \x01(\t\"\x9e\x02\n\x05\x42\x61tch\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x04\x12\x11\n\trow_count\x18\x05 \x01(\r\x12\x15\n\ragent_time_us\x18\x06 \x01(\x12\x12\x16\n\x0e\x66irst_event_us\x18\x07 \x01(\x12\x12\x15\n\rlast_event_us\x18\x08 \x01(\x12\x12\x30\n\x0b\x63ompression\x18\t \x01(\x0e\x32\x1b.luytre.wire.v1.Compression\x12\x11\n\tbody_size\x18\n \x01(\r\x12\x12\n\nbody_crc32\x18\x0b \x01(\x07\x12\x0c\n\x04\x62ody\x18\x0c \x01(\x0c\x12\r\n\x05\x63hain\x18\r \x01(\x0c\"\xe1\x01\n\tHeartbeat\x12\x15\n\ragent_time_us\x18\x01 \x01(\x12\x12\x17\n\x0f\x62\x61tches_waiting\x18\x02 \x01(\x04\x12\x15\n\rbytes_waiting\x18\x03 \x01(\x04\x12\x19\n\x11oldest_waiting_us\x18\x04 \x01(\x12\x12\x13\n\x0b\x64\x65gradation\x18\x05 \x01(\r\x12\x1a\n\x12\x64\x65gradation_reason\x18\x06 \x01(\t\x12,\n\x07sources\x18\x07 \x03(\x0b\x32\x1b.luytre.wire.v1.SourceState\x12\x13\n\x0bsources_off\x18\x08 \x03(\t\">\n\x0bSourceState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x15\n\x04Ping\x12\r\n\x05nonce\x18\x01 \x01(\x06\"\x15\n\x04Pong\x12\r\n\x05nonce\x18\x01 \x01(\x06\"0\n\x07Goodbye\x12\x15\n\ragent_time_us\x18\x01 \x01(\x12\x12\x0e\n\x06reason\x18\x02 \x01(\t\">\n\x06Policy\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\\\n\x0cPolicyReport\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.luytre.wire.v1.PolicyState\x12\x0f\n\x07message\x18\x03 \x01(\t\"I\n\x0c\x45nrolRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x17\n\x0fsigning_request\x18\x02 \x01(\x0c\x12\x11\n\thost_name\x18\x03 \x01(\t\"\'\n\x0cRenewRequest\x12\x17\n\x0fsigning_request\x18\x01 \x01(\x0c\"W\n\x0b\x43\x65rtificate\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x11\n\tauthority\x18\x02 \x01(\x0c\x12\x12\n\npolicy_key\x18\x03 \x01(\x0c\x12\x0c\n\x04port\x18\x04 \x01(\r\"P\n\x03\x41\x63k\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x18\n\x10through_sequence\x18\x03 \x01(\x04\x12\x0e\n\x06\x63redit\x18\x04 \x01(\r\"~\n\x07Refusal\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12)\n\x04\x63ode\x18\x04 \x01(\x0e\x32\x1b.luytre.wire.v1.RefusalCode\x12\x0f\n\x07message\x18\x05 \x01(\t*V\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x02*\xb0\x01\n\x0bPolicyState\x12\x1c\n\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14POLICY_STATE_APPLIED\x10\x01\x12\x18\n\x14POLICY_STATE_REFUSED\x10\x02\x12\x1c\n\x18POLICY_STATE_ROLLED_BACK\x10\x03\x12\x17\n\x13POLICY_STATE_TRYING\x10\x04\x12\x18\n\x14POLICY_STATE_EXPIRED\x10\x05*\xa4\x01\n\x0bRefusalCode\x12\x1c\n\x18REFUSAL_CODE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aREFUSAL_CODE_UNKNOWN_TABLE\x10\x01\x12\x1d\n\x19REFUSAL_CODE_BAD_ENVELOPE\x10\x02\x12\x1d\n\x19REFUSAL_CODE_BAD_CHECKSUM\x10\x03\x12\x19\n\x15REFUSAL_CODE_BAD_BODY\x10\x04\x32\x9b\x01\n\x06Ingest\x12M\n\x07\x44\x65liver\x12\x1c.luytre.wire.v1.AgentMessage\x1a .luytre.wire.v1.CollectorMessage(\x01\x30\x01\x12\x42\n\x05Renew\x12\x1c.luytre.wire.v1.RenewRequest\x1a\x1b.luytre.wire.v1.Certificate2O\n\tEnrolment\x12\x42\n\x05\x45nrol\x12\x1c.luytre.wire.v1.EnrolRequest\x1a\x1b.luytre.wire.v1.Certificateb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'luytre_common.wire.v1.ingest_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMPRESSION']._serialized_start=2153
-  _globals['_COMPRESSION']._serialized_end=2239
-  _globals['_POLICYSTATE']._serialized_start=2242
-  _globals['_POLICYSTATE']._serialized_end=2418
-  _globals['_REFUSALCODE']._serialized_start=2421
-  _globals['_REFUSALCODE']._serialized_end=2585
+  _globals['_COMPRESSION']._serialized_start=2174
+  _globals['_COMPRESSION']._serialized_end=2260
+  _globals['_POLICYSTATE']._serialized_start=2263
+  _globals['_POLICYSTATE']._serialized_end=2439
+  _globals['_REFUSALCODE']._serialized_start=2442
+  _globals['_REFUSALCODE']._serialized_end=2606
   _globals['_AGENTMESSAGE']._serialized_start=55
   _globals['_AGENTMESSAGE']._serialized_end=342
   _globals['_COLLECTORMESSAGE']._serialized_start=345
@@ -48,31 +48,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCH']._serialized_start=925
   _globals['_BATCH']._serialized_end=1211
   _globals['_HEARTBEAT']._serialized_start=1214
-  _globals['_HEARTBEAT']._serialized_end=1418
-  _globals['_SOURCESTATE']._serialized_start=1420
-  _globals['_SOURCESTATE']._serialized_end=1482
-  _globals['_PING']._serialized_start=1484
-  _globals['_PING']._serialized_end=1505
-  _globals['_PONG']._serialized_start=1507
-  _globals['_PONG']._serialized_end=1528
-  _globals['_GOODBYE']._serialized_start=1530
-  _globals['_GOODBYE']._serialized_end=1578
-  _globals['_POLICY']._serialized_start=1580
-  _globals['_POLICY']._serialized_end=1642
-  _globals['_POLICYREPORT']._serialized_start=1644
-  _globals['_POLICYREPORT']._serialized_end=1736
-  _globals['_ENROLREQUEST']._serialized_start=1738
-  _globals['_ENROLREQUEST']._serialized_end=1811
-  _globals['_RENEWREQUEST']._serialized_start=1813
-  _globals['_RENEWREQUEST']._serialized_end=1852
-  _globals['_CERTIFICATE']._serialized_start=1854
-  _globals['_CERTIFICATE']._serialized_end=1941
-  _globals['_ACK']._serialized_start=1943
-  _globals['_ACK']._serialized_end=2023
-  _globals['_REFUSAL']._serialized_start=2025
-  _globals['_REFUSAL']._serialized_end=2151
-  _globals['_INGEST']._serialized_start=2588
-  _globals['_INGEST']._serialized_end=2743
-  _globals['_ENROLMENT']._serialized_start=2745
-  _globals['_ENROLMENT']._serialized_end=2824
+  _globals['_HEARTBEAT']._serialized_end=1439
+  _globals['_SOURCESTATE']._serialized_start=1441
+  _globals['_SOURCESTATE']._serialized_end=1503
+  _globals['_PING']._serialized_start=1505
+  _globals['_PING']._serialized_end=1526
+  _globals['_PONG']._serialized_start=1528
+  _globals['_PONG']._serialized_end=1549
+  _globals['_GOODBYE']._serialized_start=1551
+  _globals['_GOODBYE']._serialized_end=1599
+  _globals['_POLICY']._serialized_start=1601
+  _globals['_POLICY']._serialized_end=1663
+  _globals['_POLICYREPORT']._serialized_start=1665
+  _globals['_POLICYREPORT']._serialized_end=1757
+  _globals['_ENROLREQUEST']._serialized_start=1759
+  _globals['_ENROLREQUEST']._serialized_end=1832
+  _globals['_RENEWREQUEST']._serialized_start=1834
+  _globals['_RENEWREQUEST']._serialized_end=1873
+  _globals['_CERTIFICATE']._serialized_start=1875
+  _globals['_CERTIFICATE']._serialized_end=1962
+  _globals['_ACK']._serialized_start=1964
+  _globals['_ACK']._serialized_end=2044
+  _globals['_REFUSAL']._serialized_start=2046
+  _globals['_REFUSAL']._serialized_end=2172
+  _globals['_INGEST']._serialized_start=2609
+  _globals['_INGEST']._serialized_end=2764
+  _globals['_ENROLMENT']._serialized_start=2766
+  _globals['_ENROLMENT']._serialized_end=2845
 # @@protoc_insertion_point(module_scope)

@@ -145,7 +145,7 @@ class Batch(_message.Message):
     def __init__(self, table: _Optional[str] = ..., boot_id: _Optional[str] = ..., stream: _Optional[str] = ..., first_sequence: _Optional[int] = ..., row_count: _Optional[int] = ..., agent_time_us: _Optional[int] = ..., first_event_us: _Optional[int] = ..., last_event_us: _Optional[int] = ..., compression: _Optional[_Union[Compression, str]] = ..., body_size: _Optional[int] = ..., body_crc32: _Optional[int] = ..., body: _Optional[bytes] = ..., chain: _Optional[bytes] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("agent_time_us", "batches_waiting", "bytes_waiting", "oldest_waiting_us", "degradation", "degradation_reason", "sources")
+    __slots__ = ("agent_time_us", "batches_waiting", "bytes_waiting", "oldest_waiting_us", "degradation", "degradation_reason", "sources", "sources_off")
     AGENT_TIME_US_FIELD_NUMBER: _ClassVar[int]
     BATCHES_WAITING_FIELD_NUMBER: _ClassVar[int]
     BYTES_WAITING_FIELD_NUMBER: _ClassVar[int]
@@ -153,6 +153,7 @@ class Heartbeat(_message.Message):
     DEGRADATION_FIELD_NUMBER: _ClassVar[int]
     DEGRADATION_REASON_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_OFF_FIELD_NUMBER: _ClassVar[int]
     agent_time_us: int
     batches_waiting: int
     bytes_waiting: int
@@ -160,7 +161,8 @@ class Heartbeat(_message.Message):
     degradation: int
     degradation_reason: str
     sources: _containers.RepeatedCompositeFieldContainer[SourceState]
-    def __init__(self, agent_time_us: _Optional[int] = ..., batches_waiting: _Optional[int] = ..., bytes_waiting: _Optional[int] = ..., oldest_waiting_us: _Optional[int] = ..., degradation: _Optional[int] = ..., degradation_reason: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[SourceState, _Mapping]]] = ...) -> None: ...
+    sources_off: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, agent_time_us: _Optional[int] = ..., batches_waiting: _Optional[int] = ..., bytes_waiting: _Optional[int] = ..., oldest_waiting_us: _Optional[int] = ..., degradation: _Optional[int] = ..., degradation_reason: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[SourceState, _Mapping]]] = ..., sources_off: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SourceState(_message.Message):
     __slots__ = ("name", "available", "reason")

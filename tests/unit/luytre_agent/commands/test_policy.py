@@ -119,7 +119,7 @@ def test_dump_shows_what_counts(configured: Path, signer: Signer, capsys: pytest
     keep(configured, signer.given(4, SETTINGS))
     assert dumped("--own") == own
     found = dumped()
-    assert found.startswith("# policy version 4 is in force, 1 settings: sources.files.web_roots\n\n")
+    assert found.startswith("# policy 4 sets sources.files.web_roots\n\n")
     assert 'web_roots = ["/var/www"]' in found
     (configured.parent / "policy.pub").unlink()
     assert dumped().startswith("# without policy: ")

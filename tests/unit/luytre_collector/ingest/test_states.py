@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from luytre_collector.ingest.finding import Kind
 from luytre_collector.ingest.presence import Config
@@ -20,11 +20,16 @@ class Beats:
         self.now_us = 1_000_000_000
 
     def __call__(
-        self, sources: Mapping[str, str | None] | None = None, degradation: int = 0, skew: Skew = GOOD, reason: str = ""
+        self,
+        sources: Mapping[str, str | None] | None = None,
+        degradation: int = 0,
+        skew: Skew = GOOD,
+        reason: str = "",
+        off: Sequence[str] = (),
     ) -> list[tuple[Kind, str, Mapping[str, object]]]:
         """`sources`: None for one that works, else what it lacks."""
         self.now_us += 10_000_000
-        said = pb.Heartbeat(degradation=degradation, degradation_reason=reason)
+        said = pb.Heartbeat(degradation=degradation, degradation_reason=reason, sources_off=off)
         for name, lacks in (sources or {}).items():
             said.sources.append(pb.SourceState(name=name, available=lacks is None, reason=lacks or ""))
         return [(kind, label, facts) for kind, label, _, facts in self.states.beat(said, skew, self.now_us)]
@@ -49,6 +54,21 @@ def test_one_that_blinks_or_was_never_there_is_not_lost() -> None:
     beat = Beats()
     for sources in ({"files": None}, {"files": "starting"}, {"files": "starting"}, {"files": None}, {"files": None}):
         assert beat({**sources, "sockets": "no BTF"}) == []
+
+
+def test_what_a_policy_turned_off_is_not_missed_until_it_is_on_again() -> None:
+    beat = Beats()
+    beat({"packets:eth0#2": None, "packets:eth1": None, "files": None, "logins": None})
+    for _ in range(3):
+        beat({"packets:eth0#2": None, "packets:eth1": None, "files": "no rights", "logins": None})
+    assert list(beat.states.lost) == ["files"]
+    for _ in range(5):
+        assert beat({"logins": None}, off=["packets", "files"]) == []
+    assert not beat.states.lost
+    assert beat({"logins": None, "files": None}) == []
+    for _ in range(3):
+        found = beat({"logins": None})
+    assert [(kind, name) for kind, name, _ in found] == [(Kind.SOURCE_LOST, "files")]
 
 
 def test_an_interface_may_go_while_there_are_others_but_not_the_last() -> None:
