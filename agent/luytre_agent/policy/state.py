@@ -49,9 +49,9 @@ class Known:
         return replace(self, trying=None, report=report)
 
     def forget(self) -> Known:
-        """What is tried was not there: it may come again."""
-        highest = self.applied.version if self.applied else 0
-        return replace(self, highest=highest, trying=None, report=None)
+        """What is tried was not there: it may come again, and nothing older."""
+        assert self.trying is not None
+        return replace(self, highest=self.trying.version - 1, trying=None, report=None)
 
 
 class File:

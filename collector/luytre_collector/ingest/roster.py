@@ -66,12 +66,15 @@ class Roster(Control):
     def heard(self, stream: Stream, message: pb.AgentMessage) -> None:
         """See `Control.heard`."""
         report = message.policy_report
-        if message.WhichOneof("kind") != "policy_report" or report.state != pb.POLICY_STATE_APPLIED:
+        if message.WhichOneof("kind") != "policy_report":
+            return
+        if report.state not in (pb.POLICY_STATE_APPLIED, pb.POLICY_STATE_EXPIRED):
             return
         with self._lock:
             known = self._known.get(stream.peer.agent_id)
             if known and self._live.get(stream.peer.agent_id) is stream:
-                self._note(replace(known, policy_version=report.version))
+                in_force = report.version if report.state == pb.POLICY_STATE_APPLIED else 0
+                self._note(replace(known, policy_version=in_force))
 
     def left(self, stream: Stream) -> None:
         """See `Control.left`."""

@@ -79,6 +79,8 @@ def test_a_policy_counts_when_it_is_applied() -> None:
     assert roster.take(MINUTE) == {}
     roster.heard(live, report(7))
     assert roster.take(MINUTE)["web-01"].policy_version == 7
+    roster.heard(live, report(7, pb.POLICY_STATE_EXPIRED))
+    assert roster.take(2 * MINUTE)["web-01"].policy_version == 0
 
 
 def test_who_leaves_was_heard_until_then() -> None:
