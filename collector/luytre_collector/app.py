@@ -236,6 +236,8 @@ async def run(
         closing.push_async_callback(ingest.stop)
         address = await ingest.start()
         await closing.enter_async_context(_watching(revocation, identity_alerts))
+        if enrolment:
+            await enrolment.tidy()
         if enrolment and config.enrol.listen:
             closing.push_async_callback(enrolment.stop)
             _log.info("agents are enrolled at %s", await enrolment.start(address))

@@ -211,3 +211,18 @@ def test_no_field_makes_one_agent_another(scene: Scene) -> None:
     assert {row["agent_id"]: row["n"] for row in scene.site.query(count.format("flows"))} == {"web-01": 5, "web-02": 10}
     # Nor does a signing request for another's name.
     assert scene.enrol("web-01", scene.token("--names", "web-0?"), "--again").returncode == 2
+
+
+def test_a_host_that_was_rebooted_comes_in_when_its_old_stream_does_not_answer(scene: Scene) -> None:
+    assert scene.enrol("web-01", scene.token()).returncode == 0
+    identity = scene.identity("web-01")
+    with stream(scene.site.address, identity) as before, stream(scene.site.address, identity) as after:
+        hello(before, machine_id="aa" * 32, kernel_boot_id="1")
+        assert hello(after, machine_id="aa" * 32, kernel_boot_id="2").agent_id == "web-01"
+        assert before.next().ping.nonce != 0
+        with pytest.raises(grpc.RpcError) as cut:
+            before.next()
+        assert cut.value.code() is grpc.StatusCode.UNAVAILABLE
+        (answer,) = after.deliver(message("flows", 5))
+        assert answer.ack.through_sequence == 4
+    assert scene.value("SELECT count() FROM alerts WHERE rule_name LIKE 'Agent Certificate%'") == 0

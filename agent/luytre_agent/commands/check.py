@@ -21,8 +21,8 @@ from luytre_agent.commands.options import add_command, add_config, seconds
 from luytre_agent.sources import Context, Source, wanted
 from luytre_agent.spool import examine
 
-#: A certificate that ends within this time is named, though it is still good.
-_SOON_DAYS = 30
+#: A certificate with less than this part of its validity left should have been renewed: that begins at a third.
+_LATE = 6
 
 
 @dataclass(frozen=True)
@@ -124,15 +124,17 @@ def certificate(identity: tls.Identity, now: datetime) -> Finding:
     try:
         mine = facts(identity.certificate)
     except ValueError as error:
-        return Finding("certificate", False, str(error), "ask for a new one")
+        return Finding("certificate", False, str(error), "enrol again: luytre-agent enrol --again")
     detail = f"{mine.common_name}, good until {mine.not_after:%Y-%m-%d %H:%M} UTC"
     if now > mine.not_after:
-        return Finding("certificate", False, f"{detail}: expired", "ask for a new one, or correct this host's clock")
+        return Finding("certificate", False, f"{detail}: expired", "enrol again, or correct this host's clock")
     if now < mine.not_before:
         detail += f", but only from {mine.not_before:%Y-%m-%d %H:%M} UTC"
         return Finding("certificate", False, detail, "correct this host's clock")
-    days = (mine.not_after - now).days
-    return Finding("certificate", True, f"{detail} ({days} days)", "renew it soon" if days < _SOON_DAYS else "")
+    left = mine.not_after - now
+    late = left < (mine.not_after - mine.not_before) / _LATE
+    remedy = "it should have been renewed: see the log of luytre-agent run, or enrol again" if late else ""
+    return Finding("certificate", True, f"{detail} ({left.days} days)", remedy)
 
 
 def _collector(loaded: config.Config, identity: tls.Identity, timeout_s: float) -> Finding:

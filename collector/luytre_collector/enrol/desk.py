@@ -19,6 +19,8 @@ from luytre_collector.pki import Authority, request
 from luytre_collector.pki.authority import key_print
 from luytre_collector.pki.books import Entry, instant, revocation, serial_text
 
+#: What has expired stays in the books for this time: longer than rows are kept by default.
+KEPT = timedelta(days=400)
 #: So many certificates of a name may be renewed within a tenth of their validity: a renewal whose answer was lost can
 #: be repeated, and who asks in a loop does not fill the books.
 MAX_RENEWALS = 3
@@ -65,6 +67,10 @@ class Desk:
         self._tokens = tokens
         self._valid = valid
         self._replaced = replaced
+
+    def tidy(self) -> int:
+        """Drop from the books what expired long ago; how many certificates. UserError, OSError."""
+        return self.authority.books.forget(self.authority.now() - KEPT)
 
     def enrol(self, shown: str, signing_request: bytes) -> Signed:
         """A certificate for a host that shows a token. RefusedError; UserError or OSError if a file of ours is at

@@ -116,6 +116,16 @@ class Enrolment:
         self._server = server
         return f"{listen.rpartition(':')[0]}:{port}"
 
+    async def tidy(self) -> None:
+        """Drop from the books what expired long ago. What is wrong with them shows when something is to be signed."""
+        try:
+            dropped = await asyncio.to_thread(self._desk.tidy)
+        except (LuytreError, OSError) as error:
+            _log.warning("the authority's books: %s", error)
+        else:
+            if dropped:
+                _log.info("the authority's books: %d certificates that expired long ago are dropped", dropped)
+
     async def stop(self) -> None:
         """Close the port."""
         if self._server:

@@ -1,6 +1,6 @@
 """The books of an authority: what it issued, and what was revoked. Two files of lines, one JSON object each.
 
-    issued.jsonl   {"serial", "name", "role", "fingerprint", "key", "issued", "expires", "by"}     only grows
+    issued.jsonl   {"serial", "name", "role", "fingerprint", "key", "issued", "expires", "by"}     grows line by line
     revoked.jsonl  {"serial", "name", "fingerprint", "revoked", "reason"}                          replaced whole
 
 Serials and fingerprints (SHA-256 of the DER) are lower-case hexadecimal, `key` is the SHA-256 of the public key, times
@@ -197,10 +197,11 @@ class Books:
     def forget(self, before: datetime) -> int:
         """Drop what expired before, from both books; how many certificates. OSError, UserError."""
         with self.open():
-            kept = [one for one in self.issued() if one.good(before)]
-            dropped = len(self._entries) - len(kept)
+            issued = self.issued()
+            kept = [one for one in issued if one.good(before)]
+            dropped = len(issued) - len(kept)
             if dropped:
-                gone = {one.serial for one in self._entries} - {one.serial for one in kept}
+                gone = {one.serial for one in issued} - {one.serial for one in kept}
                 data = "".join(json.dumps(asdict(one)) + "\n" for one in kept).encode()
                 revoked = [one for one in self.revoked().entries if one.serial not in gone]
                 files.replace(self._issued_path, data, 0o600)

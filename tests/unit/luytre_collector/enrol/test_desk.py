@@ -169,3 +169,18 @@ def test_who_renews_in_a_loop_is_stopped(at: Counter) -> None:
     assert fault.value.status is grpc.StatusCode.RESOURCE_EXHAUSTED
     at.time += timedelta(days=10)
     at.desk.renew(peer(old), signing_request("web-01"))
+
+
+def test_what_expired_long_ago_leaves_the_books(at: Counter) -> None:
+    at.desk.enrol(at.token(), signing_request("web-01"))
+    at.desk.enrol(at.token(), signing_request("web-02"))
+    books.revoke(at.authority.books, "web-01", "", lambda: at.time)
+    at.time += timedelta(days=489)
+    assert at.desk.tidy() == 0
+    at.time += timedelta(days=2)
+    late = at.desk.enrol(at.token(), signing_request("web-03"))
+    assert at.desk.tidy() == 2
+    assert [one.serial for one in at.authority.books.issued()] == [late.serial]
+    assert at.authority.books.revoked().entries == ()
+    again = at.desk.renew(peer(late), signing_request("web-03"))
+    assert at.standing("web-03") == [late.serial, again.serial]

@@ -39,14 +39,17 @@ POLICY_KEY = bytes(range(32))
 class Doors:
     """Both servers of one collector."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, signs: Path | None = None) -> None:
+        """`signs`: the folder of the authority that signs, if it is another one than the collector's own."""
         self.folder = folder
         self.time = 1000.0
-        pki.init_authority(folder)
-        pki.issue(folder, "localhost", "collector", ["localhost", "127.0.0.1"])
+        if not (folder / "authority.pem").exists():
+            pki.init_authority(folder)
+        if not (folder / "localhost.pem").exists():
+            pki.issue(folder, "localhost", "collector", ["localhost", "127.0.0.1"])
         files = tls.Config(*(folder / name for name in ("authority.pem", "localhost.pem", "localhost.key")))
         identity = tls.read(files, "collector")
-        config = Config(listen="127.0.0.1:0", tokens=folder / "tokens")
+        config = Config(listen="127.0.0.1:0", tokens=folder / "tokens", authority=signs)
         desk = open_desk(config, files)
         assert desk is not None
         self.desk = desk
@@ -158,6 +161,39 @@ async def test_books_that_cannot_be_written_are_our_fault(doors: Doors) -> None:
     assert "nonsense" not in refused.value.details()
     assert str(doors.folder) not in refused.value.details()
     assert doors.counters.get("signing_failed") == 1
+
+
+async def test_books_that_are_damaged_are_said_at_the_start(doors: Doors, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    await doors.enrolment.tidy()
+    assert caplog.text == ""
+    (doors.folder / "issued.jsonl").write_text("nonsense\n")
+    doors.desk.authority.books = pki.Authority(doors.folder).books
+    await doors.enrolment.tidy()
+    assert "the authority's books: " in caplog.text
+
+
+async def test_one_authority_takes_the_place_of_another(tmp_path: Path) -> None:
+    """As deploy/pki.md has it: both are trusted, the new one signs, agents change over when they renew."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    pki.init_authority(old)
+    pki.init_authority(new)
+    pki.issue(old, "web-01", "agent")
+    both = (old / "authority.pem").read_bytes() + (new / "authority.pem").read_bytes()
+    agent = tls.Identity(both, (old / "web-01.pem").read_bytes(), (old / "web-01.key").read_bytes())
+    pki.issue(old, "localhost", "collector", ["localhost", "127.0.0.1"])
+    (old / "authority.pem").write_bytes(both)
+    doors = Doors(old, signs=new)
+    await doors.start()
+    try:
+        key = ec.generate_private_key(ec.SECP256R1())
+        got = await doors.renew(agent, signing_request("web-01", key))
+        certificate = x509.load_pem_x509_certificate(got.certificate)
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate((new / "authority.pem").read_bytes()))
+        after = await doors.renew(identity(doors, got, key), signing_request("web-01"))
+        assert x509.load_pem_x509_certificate(after.certificate).subject == certificate.subject
+    finally:
+        await doors.stop()
 
 
 def handshake(doors: Doors, address: str, version: ssl.TLSVersion) -> str | None:
