@@ -24,19 +24,24 @@ Row = Mapping[str, Any]
 
 def declare(store: Store, sites: Sites, kept_days: Callable[[System], int], now_us: int) -> list[str]:
     """Bring the registers to what is declared; what was done, one line each."""
-    done = []
+    done, rewritten = [], []
     for table, wanted in (
         (ORGANISATIONS, organisation_rows(sites)),
         (SYSTEMS, system_rows(sites, kept_days)),
     ):
         (key,) = table.order_by
         changes = differences(stored(store, table), wanted, key)
+        if changes:
+            rewritten.append(table)
         written = max([now_us, *(row["recorded_time"] + 1 for row in changes)])
         _insert(store, table, [{**row, "recorded_time": written} for row in changes])
         done += [f"{table.name}: {'removed' if row['removed'] else 'declared'} {row[key]}" for row in changes]
     if moved := moves(stored(store, AGENTS), sites):
         _insert(store, AGENTS, [{**row, "recorded_time": max(now_us, row["recorded_time"] + 1)} for row in moved])
         done.append(f"agents: {len(moved)} have another system, level or organisation")
+        rewritten.append(AGENTS)
+    for table in rewritten:  # rights go by these rows, and must not go by those that were replaced
+        store.command(f"OPTIMIZE TABLE {sql.DATABASE}.{table.name} FINAL")
     return done
 
 

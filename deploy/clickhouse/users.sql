@@ -28,14 +28,15 @@ GRANT SHOW ACCESS ON *.* TO luytre_auditor;
 GRANT SELECT ON luytre.agent_health TO luytre_auditor;
 GRANT SELECT ON luytre.collector_health TO luytre_auditor;
 
--- Organisations: one role each, beside luytre_analyst; its members see the rows of its agents only. As soon as a table
--- has one policy, whoever no policy names sees nothing: hence the policy for everybody else who reads all.
-CREATE ROLE IF NOT EXISTS luytre_hue;
+-- Whose rows: nobody's, unless a policy says otherwise; ClickHouse alone would show all rows to whom no policy names. A
+-- table that an upgrade brings is closed too, until it is opened. Administrators who shall see rows have luytre_all.
 CREATE ROLE IF NOT EXISTS luytre_all;
-CREATE ROW POLICY IF NOT EXISTS luytre_hue ON luytre.* FOR SELECT USING startsWith(agent_id, 'hue-') TO luytre_hue;
-CREATE ROW POLICY IF NOT EXISTS luytre_hue ON luytre_shard.* FOR SELECT USING startsWith(agent_id, 'hue-') TO luytre_hue;
-CREATE ROW POLICY IF NOT EXISTS luytre_all ON luytre.* FOR SELECT USING 1 TO luytre_all, luytre_writer, luytre_auditor;
-CREATE ROW POLICY IF NOT EXISTS luytre_all ON luytre_shard.* FOR SELECT USING 1 TO luytre_all, luytre_writer, luytre_auditor;
+CREATE ROW POLICY IF NOT EXISTS luytre_nobody ON luytre.*, luytre_shard.* FOR SELECT USING 0 TO ALL;
+CREATE ROW POLICY IF NOT EXISTS luytre_all ON luytre.*, luytre_shard.* FOR SELECT USING 1 TO luytre_all, luytre_writer, luytre_auditor;
+
+-- Organisations: one role each, beside luytre_analyst; its members see the rows of its agents and of those below it, by
+-- table agents. The role is here so that it can be given; its policies are what `luytre-collector rights hue` prints.
+CREATE ROLE IF NOT EXISTS luytre_hue;
 
 -- People and programs come with a certificate of the site's authority; its common name is who they are.
 CREATE USER IF NOT EXISTS collector IDENTIFIED WITH ssl_certificate CN 'collector' DEFAULT ROLE luytre_writer;

@@ -77,6 +77,10 @@ _LIKE = "process_command_line LIKE concat('%', {value}, '%')"
 _FILE = "splitByChar('/', process_command_line)[-1]"
 _HAS_WORD = "hasToken(process_command_line, {value})"
 _WORD = f"splitByChar('.', {_FILE})[1]"
+#: The last word of a text; the name of a file without what follows the dot; the port of a line of sshd.
+_LAST = "extract({column}, '([A-Za-z0-9]+)[^A-Za-z0-9]*$')"
+_STEM = f"splitByChar('.', {_FILE.replace('process_command_line', 'file_path')})[1]"
+_PORT = "extract(message, 'port ([0-9]+)')"
 
 CANDIDATES = (
     Candidate("flows", "flow_id", VALUES),
@@ -100,6 +104,26 @@ CANDIDATES = (
     Candidate("processes", "process_command_line", words(8192), _HAS_WORD, _WORD),
     Candidate("processes", "process_command_line", words(16384), _HAS_WORD, _WORD),
     Candidate("processes", "process_command_line", words(32768), _HAS_WORD, _WORD),
+    Candidate("sockets", "source_ip", VALUES),
+    Candidate("sockets", "destination_ip", VALUES),
+    Candidate("sockets", "process_entity_id", VALUES),
+    Candidate("sockets", "process_entity_id", "minmax"),
+    Candidate("sockets", "socket_id", VALUES),
+    Candidate("sockets", "process_command_line", words(16384), "hasToken(process_command_line, {value})", _LAST),
+    Candidate("files", "file_path", VALUES),
+    Candidate("files", "file_path", words(8192)),
+    Candidate("files", "file_path", words(16384)),
+    Candidate("files", "file_path", words(8192), "hasToken(file_path, {value})", _STEM),
+    Candidate("files", "file_path", words(16384), "hasToken(file_path, {value})", _STEM),
+    Candidate("files", "file_hash_sha256", VALUES),
+    Candidate("files", "process_entity_id", VALUES),
+    Candidate("files", "process_command_line", words(16384), "hasToken(process_command_line, {value})", _LAST),
+    Candidate("logins", "source_ip", VALUES),
+    Candidate("logins", "user_name", VALUES),
+    Candidate("logins", "ssh_key_fingerprint", VALUES),
+    Candidate("logins", "process_command_line", words(8192), "hasToken(process_command_line, {value})", _LAST),
+    Candidate("logins", "message", words(8192), "hasToken(message, {value})", _PORT),
+    Candidate("logins", "message", words(16384), "hasToken(message, {value})", _PORT),
 )  # fmt: skip
 
 
@@ -117,8 +141,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="luytre-bench-") as folder:
         store = opened(Path(folder) / "store")
         try:
-            fill(store, Path(folder) / "batches", arguments.packets)
-            for name in arguments.table or names:
+            names = arguments.table or names
+            fill(store, Path(folder) / "batches", arguments.packets, names)
+            for name in names:
                 _multiply(store, TABLES[name], arguments.rows)
                 found += [_measure(store, one) for one in CANDIDATES if one.table == name]
                 store.command(f"DROP TABLE luytre.{_many(name)} SYNC")
@@ -159,7 +184,14 @@ def _multiply(store: EmbeddedStore, table: Table, rows: int) -> None:
 
 
 #: Columns of which half of the values are met everywhere.
-_SHARED = ("source_ip", "destination_ip", "dns_question_name", "tls_client_server_name")
+_SHARED = (
+    "source_ip",
+    "user_name",
+    "file_hash_sha256",
+    "destination_ip",
+    "dns_question_name",
+    "tls_client_server_name",
+)
 
 
 def _copied(table: Table, copy: int) -> Iterator[tuple[str, str]]:
@@ -171,12 +203,16 @@ def _copied(table: Table, copy: int) -> Iterator[tuple[str, str]]:
             yield one.name, f"{one.name} + toIntervalHour({copy // _AGENTS})"
         elif one.name == "process_entity_id" and table.name == "flows":  # a capture knows no processes
             yield one.name, f"cityHash64(intHash32(source_port) % 500, {copy})"
-        elif one.kind is Kind.U64 and one.name.endswith("_id"):
+        elif one.kind is Kind.U64 and one.name.endswith("_id") and one.name != "network_namespace_id":
             yield one.name, f"if({one.name} = 0, 0, cityHash64({one.name}, {copy}))"
         elif one.name == "process_hash_sha256":
             yield one.name, f"lower(hex(SHA256(concat(process_executable, '{copy % 4}'))))"
         elif one.name == "process_command_line":
             yield one.name, f"replaceOne({one.name}, '.tmp', 'x{copy}.tmp')"
+        elif one.name == "file_path":
+            yield one.name, f"replaceOne({one.name}, '.pdf', 'x{copy}.pdf')"
+        elif one.name == "message":
+            yield one.name, f"concat({one.name}, ' [{copy}]')"
         elif one.name in _SHARED:
             other = (
                 f"toIPv6(concat('::ffff:', IPv4NumToString(toUInt32(cityHash64({one.name}, {copy}) % 4294967296))))"
@@ -208,7 +244,7 @@ def _measure(store: EmbeddedStore, one: Candidate) -> Found:
 def _values(store: EmbeddedStore, table: str, one: Candidate) -> list[str]:
     """Literals of values that are in the table, and rare there."""
     column = TABLES[one.table].column(one.column)
-    picked = one.pick or one.column
+    picked = one.pick.format(column=one.column) or one.column
     found = store.query(
         f"SELECT toString({picked}) AS value FROM {table} GROUP BY {picked}"
         f" ORDER BY count() > 1000, cityHash64(value) LIMIT {_VALUES}"

@@ -2,8 +2,8 @@
 
 python -m tests.bench.bench_store [--packets N] [--table NAME] [--json]
 
-The rows are those of the generated capture (flows, dns, tls) and made-up process events, inserted as a collector
-inserts them, then merged into one part per table.
+The rows are those of the generated capture (flows, dns, tls) and made-up events of processes, sockets, files and
+logins, inserted as a collector inserts them, then merged into one part per table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from luytre_common.schema import TABLES, Column, Kind, Table
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
 from deploy.demo.screen import Screen, wants_colour
-from tests.bench import supply
+from tests.bench import made_up, supply
 from tests.bench.bare import opened
 from tests.bench.make_capture import cached
 
@@ -62,6 +62,20 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
         "a word in command lines": "hasToken(process_command_line, '00777')",
         "a piece of a word in command lines": "process_command_line LIKE '%00777.tmp%'",
     },
+    "sockets": {
+        "one address, all hosts": "source_ip = {source_ip} OR destination_ip = {source_ip}",
+        "sockets of a process": "process_entity_id = {process_entity_id}",
+    },
+    "files": {
+        "one file, all hosts": "file_path = {file_path}",
+        "a content, all hosts": "file_hash_sha256 = {file_hash_sha256}",
+        "files of a process": "process_entity_id = {process_entity_id}",
+    },
+    "logins": {
+        "one address, all hosts": "source_ip = {source_ip}",
+        "one user, all hosts": "user_name = {user_name}",
+        "a word of a line": "hasToken(message, 'user777')",
+    },
 }
 
 
@@ -78,7 +92,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="luytre-bench-") as folder:
         store = opened(Path(folder) / "store")
         try:
-            fill(store, Path(folder) / "batches", arguments.packets)
+            fill(store, Path(folder) / "batches", arguments.packets, names)
             for name in names:
                 figures[name] = _table(screen, store, TABLES[name])
         finally:
@@ -88,11 +102,13 @@ def main() -> int:
     return 0
 
 
-def fill(store: EmbeddedStore, file: Path, packets: int) -> None:
-    """Insert the rows as if eight agents had sent them."""
+def fill(store: EmbeddedStore, file: Path, packets: int, names: Sequence[str]) -> None:
+    """Insert the rows of these tables as if eight agents had sent them."""
     enrichers = build(direction.Config())
     waiting: defaultdict[str, list[pa.Table]] = defaultdict(list)
-    batches = [*supply.flows(cached(_CACHE, packets), 10_000), *supply.processes(100_000, 10_000)]
+    batches = [batch for name in names if name in made_up.ROWS for batch in supply.made(name, 100_000, 10_000)]
+    if not set(names) <= set(made_up.ROWS):
+        batches += supply.flows(cached(_CACHE, packets), 10_000)
     supply.write(file, batches)
     for place, message in enumerate(supply.read(file)):
         batch = admit(pb.Batch.FromString(message), Sender(f"agent-{place % 8}", f"host-{place % 8}"), _now_us())

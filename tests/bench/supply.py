@@ -1,7 +1,8 @@
 """Batches as agents send them, in files: what `sender` sends again and again.
 
-The rows of flows, dns and tls are what the core makes of the generated capture; process events are made up, encoded
-by the core. A file is a run of serialized `Batch` messages, each behind its length (32 bits, little-endian).
+The rows of flows, dns and tls are what the core makes of the generated capture; events of processes, sockets, files
+and logins are made up, encoded by the core. A file is a run of serialized `Batch` messages, each behind its length (32
+bits, little-endian).
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from luytre_agent import _core, uplink
 from luytre_agent.batch import Key, SealedBatch
 from luytre_agent.sources import replay
 from luytre_common.wire import chain
 from luytre_common.wire.v1 import ingest_pb2 as pb
+
+from tests.bench import made_up
 
 _LENGTH = struct.Struct("<I")
 #: Whoever sends puts its own in the place of this one: every sending is a numbering of its own.
@@ -36,11 +38,16 @@ def flows(capture: Path, batch_rows: int) -> Iterator[SealedBatch]:
 
 def processes(count: int, batch_rows: int, seed: int = 1) -> Iterator[SealedBatch]:
     """`count` rows of exec and exit: few programs, many command lines, as on a busy web server."""
+    return made("processes", count, batch_rows, seed)
+
+
+def made(table: str, count: int, batch_rows: int, seed: int = 1) -> Iterator[SealedBatch]:
+    """`count` rows that are made up, 200 microseconds apart; see `made_up.ROWS`."""
     chance = random.Random(seed)
-    builder = _core.TableBuilder("processes")
+    builder = _core.TableBuilder(table)
     begin = int(time.time() * 1_000_000)
     for number in range(count):
-        builder.append(_process(chance, number, begin))
+        builder.append(made_up.ROWS[table](chance, number, begin + number * 200))
         if builder.rows == batch_rows:
             yield _sealed(builder)
     if builder.rows:
@@ -89,50 +96,3 @@ def _sealed(builder: _core.TableBuilder) -> SealedBatch:
     batch = builder.seal()
     assert batch is not None
     return batch
-
-
-_PROGRAMS = [f"/usr/{folder}/{name}" for folder in ("bin", "sbin") for name in (
-    "php", "sh", "convert", "curl", "date", "find", "git", "grep", "gzip", "id", "logrotate", "mysqldump",
-    "nginx", "openssl", "python3", "rsync", "sed", "sort", "ssh", "tar", "wc", "xargs",
-)]  # fmt: skip
-
-
-def _process(chance: random.Random, number: int, begin: int) -> dict[str, Any]:
-    program, parent = chance.choice(_PROGRAMS), chance.choice(_PROGRAMS[:8])
-    name = program.rpartition("/")[2]
-    args = [
-        name,
-        "--config",
-        f"/etc/{name}/{chance.randrange(40)}.conf",
-        f"/srv/www/{chance.randrange(100_000):05d}.tmp",
-    ]
-    ended = number % 2 == 1
-    pid, user = 1000 + number // 2 % 30_000, chance.choice([("root", 0), ("www-data", 33), ("backup", 34)])
-    return {
-        "event_time": begin + number * 200,
-        "event_action": "exit" if ended else "exec",
-        "event_source": "ebpf",
-        "process_pid": pid,
-        "process_entity_id": chance.getrandbits(64),
-        "process_start": begin + number * 200 - 150,
-        "process_name": name,
-        "process_executable": program,
-        "process_command_line": " ".join(args),
-        "process_args": args,
-        "process_working_directory": "/srv/www",
-        "process_parent_pid": 700 + chance.randrange(64),
-        "process_parent_entity_id": chance.getrandbits(64),
-        "process_parent_name": parent.rpartition("/")[2],
-        "process_parent_executable": parent,
-        "process_parent_command_line": f"{parent} -c worker",
-        "user_id": user[1],
-        "user_name": user[0],
-        "user_effective_id": user[1],
-        "user_effective_name": user[0],
-        "group_id": user[1],
-        "user_audit_id": 0xFFFF_FFFF,
-        "process_session_id": 700,
-        "systemd_unit": "php8.2-fpm.service",
-        "process_lifetime": chance.randrange(500_000) if ended else 0,
-        "process_cpu_time": chance.randrange(90_000) if ended else 0,
-    }

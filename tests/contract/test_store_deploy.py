@@ -11,7 +11,9 @@ from pathlib import Path
 
 import chdb
 import pytest
-from luytre_collector.store import readonly, server
+from luytre_collector import registers
+from luytre_collector.sites import Organisation, Sites, System
+from luytre_collector.store import access, readonly, server
 from luytre_collector.store.base import StoreUnavailableError
 from luytre_common.schema import TABLES
 
@@ -42,10 +44,12 @@ def settings(role: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def as_role(home: Path, config: Path, role: str, with_settings: bool) -> Iterator[server.ServerStore]:
-    """A store whose user has the rights of this role and no others."""
+def as_role(
+    home: Path, config: Path, role: str, with_settings: bool, policies: dict[str, str] | None = None
+) -> Iterator[server.ServerStore]:
+    """A store whose user has the rights of this role and no others, and sees the rows of these policies."""
     limits = settings(role) if with_settings else None
-    write_config(config, [*grants(role), OF_THE_BRIDGE], limits)
+    write_config(config, [*grants(role), OF_THE_BRIDGE], limits, policies)
     with Bridge(home, ["--config", str(config)]) as bridge:
         store = server.ServerStore(server.Config(hosts=[bridge.host]), readonly.Config())
         store.open()
@@ -93,6 +97,49 @@ def test_roles_are_enough_and_no_more(tmp_path: Path) -> None:
             with pytest.raises(StoreUnavailableError, match=r"privileges|readonly mode"):
                 store.command(beyond)
         assert store.query("SELECT count() AS n FROM flows").to_pylist() == [{"n": 100}]
+
+
+def policies_of(organisation: str) -> dict[str, str]:
+    """The conditions by table of an organisation's role, beside that of everybody, as `rights` prints them."""
+    found = {}
+    for one in access.role_statements(organisation):
+        if policy := re.fullmatch(r"CREATE ROW POLICY IF NOT EXISTS \S+ ON (.*) FOR SELECT USING (.*) TO \S+", one):
+            for table in policy[1].split(", "):
+                found[table.removeprefix("luytre.")] = f"0 OR ({policy[2]})"
+    return found
+
+
+def test_an_analyst_of_an_organisation_sees_its_rows_only(tmp_path: Path) -> None:
+    home, config = tmp_path / "store", tmp_path / "config.xml"
+    sites = Sites(
+        [Organisation("hue"), Organisation("ward", parent="hue"), Organisation("other")],
+        [System("a", "ward", 2, ["web-01"]), System("b", "other", 2, ["web-02"])],
+    )
+    with as_role(home, config, "luytre_writer", with_settings=False) as store:
+        store.migrate()
+        for agent in ("web-01", "web-02", "web-03"):
+            store.command(f"INSERT INTO luytre.agents (agent_id, recorded_time) VALUES ('{agent}', now64(6))")
+            for table in ("flows", "alerts", "ledger"):
+                store.insert(table, make(TABLES[table], 10, agent=agent, nasty=False, first=ord(agent[-1]) * 10), agent)
+        registers.declare(store, sites, lambda _: 90, 1_795_000_000_000_000)
+    for organisation, agents in (("hue", ["web-01"]), ("ward", ["web-01"]), ("other", ["web-02"]), ("gone", [])):
+        with as_role(home, config, "luytre_analyst", True, policies_of(organisation)) as store:
+            for table in ("luytre.flows", "luytre_local.alerts", "luytre_local.ledger", "luytre.agents"):
+                found = store.query(f"SELECT DISTINCT agent_id FROM {table} ORDER BY agent_id")
+                assert found.column(0).to_pylist() == agents, (organisation, table)
+            (row,) = store.query("SELECT count() AS n FROM luytre.flows WHERE agent_id != 'web-01'").to_pylist()
+            assert row["n"] == (10 if organisation == "other" else 0)
+            found = store.query("SELECT organisation_id FROM luytre_local.organisations ORDER BY 1")
+            assert found.column(0).to_pylist() == {"hue": ["hue", "ward"], "gone": []}.get(organisation, [organisation])
+
+
+def test_what_an_upgrade_brings_is_closed() -> None:
+    nobody, everything = (one for one in statements() if one.startswith("CREATE ROW POLICY"))
+    for database in ("luytre.*", "luytre_shard.*"):
+        assert database in nobody
+        assert database in everything
+    assert nobody.endswith("FOR SELECT USING 0 TO ALL")
+    assert everything.endswith("FOR SELECT USING 1 TO luytre_all, luytre_writer, luytre_auditor")
 
 
 @pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.xml")), ids=lambda path: path.name)

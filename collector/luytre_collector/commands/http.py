@@ -26,10 +26,29 @@ def add_user(args: argparse.Namespace) -> int:
         raise UserError(
             f"the password must have {users.SHORTEST} to {users.LONGEST} characters, all printable; choose another"
         )
-    change = args.name in known
-    users.write(path, {**known, args.name: users.make(password)}, owner)
-    print(f"{args.name}: {'password changed' if change else 'may ask'}, {path}")
+    there = known.get(args.name)
+    organisations = _organisations(args, there.organisations if there else ())
+    users.write(path, {**known, args.name: users.make(password, organisations=organisations)}, owner)
+    whose = f" about {', '.join(organisations)}" if organisations else ""
+    print(f"{args.name}: {'password changed, may ask' if there else 'may ask'}{whose}, {path}")
     return EXIT_OK
+
+
+def _organisations(args: argparse.Namespace, before: tuple[str, ...]) -> tuple[str, ...]:
+    """Whose rows: as given, or as before. A new password alone gives nobody more rights."""
+    if args.everything:
+        return ()
+    if not args.organisation:
+        return before
+    from luytre_collector import config as configuration
+    from luytre_collector import sites
+
+    config = configuration.load(args.config).sites
+    unknown = sites.read(config).unknown("organisations", args.organisation)
+    if unknown:
+        where = config.file or "no file is named in sites.file"
+        raise UserError(f"{unknown[0]}: no such organisation ({where}); add it to [[organisations]] first")
+    return tuple(dict.fromkeys(args.organisation))
 
 
 def remove_user(args: argparse.Namespace) -> int:
@@ -46,11 +65,11 @@ def remove_user(args: argparse.Namespace) -> int:
 
 
 def list_users(args: argparse.Namespace) -> int:
-    """Print the names."""
+    """Print the names, and of whom each may ask if not of everybody."""
     from luytre_collector.httpd import users
 
-    for name in sorted(users.read(_where(args.config)[0])):
-        print(name)
+    for name, user in sorted(users.read(_where(args.config)[0]).items()):
+        print(f"{name}\t{','.join(user.organisations)}" if user.organisations else name)
     return EXIT_OK
 
 
@@ -87,9 +106,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: a
     for name, action, text in (
         ("add", add_user, "let somebody in, or change a password; it is asked for, or read from standard input"),
         ("remove", remove_user, "let somebody in no more; takes effect at once"),
-        ("list", list_users, "the names"),
+        ("list", list_users, "the names, each with the organisations that it is limited to"),
     ):
         one = actions.add_parser(name, help=text, parents=[shared])
         if name != "list":
             one.add_argument("name", metavar="NAME", help="letters, digits, _ . @ and -")
+        if name == "add":
+            whose = one.add_mutually_exclusive_group()
+            whose.add_argument(
+                "--organisation", metavar="ID", action="append",
+                help="only rows of this organisation and those below it; may be repeated; as before if not given",
+            )  # fmt: skip
+            whose.add_argument("--everything", action="store_true", help="rows of everybody, as for a new user")
         one.set_defaults(run=action)

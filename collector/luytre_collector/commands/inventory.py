@@ -1,4 +1,6 @@
-"""`agents` and `systems`: who sends rows, and which information systems there are."""
+"""`agents`, `systems` and `rights`: who sends rows, which information systems there are, who may see whose rows."""
+
+# ruff: noqa: T201 - a command prints
 
 from __future__ import annotations
 
@@ -55,6 +57,23 @@ def systems(args: argparse.Namespace) -> int:
     return _show(args, _SYSTEMS.format(**(wide if args.json else narrow)))
 
 
+def rights(args: argparse.Namespace) -> int:
+    """Print the SQL that makes the role of an organisation on a ClickHouse server."""
+    from luytre_common.errors import UserError
+
+    from luytre_collector import config as configuration
+    from luytre_collector import sites
+    from luytre_collector.store import access
+
+    config = configuration.load(args.config).sites
+    if sites.read(config).unknown("organisations", [args.organisation]):
+        where = config.file or "no file is named in sites.file"
+        raise UserError(f"{args.organisation}: no such organisation ({where}); add it to [[organisations]] first")
+    for statement in access.role_statements(args.organisation, args.cluster):
+        print(f"{statement};")
+    return EXIT_OK
+
+
 def _show(args: argparse.Namespace, sql: str) -> int:
     from luytre_collector import query
     from luytre_collector.store import choose
@@ -92,6 +111,19 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: a
     parser.add_argument("--silent", type=_minutes, metavar="MINUTES", help="only those not heard for so long")
     parser.add_argument("--json", action="store_true", help="one JSON object per row")
     parser.set_defaults(run=agents)
+    parser = commands.add_parser(
+        "rights",
+        help="SQL for a ClickHouse server: the role of those who see the rows of one organisation only",
+        parents=[shared],
+        epilog="examples:\n  luytre-collector rights hue > hue.sql\n"
+        "  luytre-collector rights hue --cluster luytre | clickhouse-client --multiquery\n\n"
+        "Run deploy/clickhouse/users.sql first. Members have the role beside luytre_analyst. Run it again after an\n"
+        "upgrade that brought tables. For the embedded store see: luytre-collector http user add --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("organisation", metavar="ID", help="an organisation that the file of sites declares")
+    parser.add_argument("--cluster", metavar="NAME", default="", help="as store.server.cluster, if it is a cluster")
+    parser.set_defaults(run=rights)
     parser = commands.add_parser(
         "systems",
         help="information systems with their level, days for which rows are kept, and agents",

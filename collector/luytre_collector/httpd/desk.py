@@ -142,6 +142,17 @@ class Desk:
                 replies.AUTHENTICATION_FAILED,
             )
 
+    def _within_rights(self, one: Asked) -> Asked:
+        """The question with whose rows are there for it. AnswerError if its user has gone meanwhile."""
+        organisations = self._users.organisations(one.login.user)
+        if organisations is None:
+            raise AnswerError(
+                f"{one.login.user[:64]}: Authentication failed: there is no such user any more."
+                " (AUTHENTICATION_FAILED)",
+                replies.AUTHENTICATION_FAILED,
+            )
+        return replace(one, question=replace(one.question, organisations=organisations))
+
     async def _slot(self) -> None:
         if self._slots.locked() and self._waiting >= self._config.max_waiting:
             raise AnswerError(
@@ -156,7 +167,7 @@ class Desk:
     async def _answered(self, one: Asked) -> Response:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, self._run, one)
+            return await loop.run_in_executor(self._threads, self._run, self._within_rights(one))
         except AnswerError as error:
             self._refused(error)
             _log.info("query of %s refused, code %d", one.login.user, error.code)

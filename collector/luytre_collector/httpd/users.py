@@ -1,6 +1,7 @@
 """Who may ask: names with hashed passwords in a file of the collector's own user, one a line.
 
-    NAME:scrypt:N:R:P:SALT:HASH        salt and hash in hexadecimal
+    NAME:scrypt:N:R:P:SALT:HASH                          salt and hash in hexadecimal
+    NAME:scrypt:N:R:P:SALT:HASH:organisations=ID,ID      who sees rows of these and of those below them only
 
 The cost is what OWASP's Password Storage Cheat Sheet gives for scrypt with 32 MiB. It is paid once per name and
 password: after that, and until the file changes, the same pair is known by a keyed digest that never leaves memory.
@@ -51,25 +52,31 @@ class Cost:
 
 @dataclass(frozen=True)
 class User:
-    """What is kept of a password."""
+    """What is kept of a password, and whose rows its owner may see: everybody's if `organisations` is empty."""
 
     cost: Cost
     salt: bytes
     hashed: bytes
+    organisations: tuple[str, ...] = ()
 
     def line(self, name: str) -> str:
         """As in the file."""
         cost = self.cost
-        return f"{name}:scrypt:{cost.n}:{cost.r}:{cost.p}:{self.salt.hex()}:{self.hashed.hex()}"
+        limit = f":organisations={','.join(self.organisations)}" if self.organisations else ""
+        return f"{name}:scrypt:{cost.n}:{cost.r}:{cost.p}:{self.salt.hex()}:{self.hashed.hex()}{limit}"
 
 
-def make(password: str, cost: Cost | None = None) -> User:
+def make(password: str, cost: Cost | None = None, organisations: tuple[str, ...] = ()) -> User:
     """A user with a fresh salt."""
     chosen, salt = cost or Cost(), secrets.token_bytes(16)
-    return User(chosen, salt, chosen.hash(password, salt))
+    return User(chosen, salt, chosen.hash(password, salt), organisations)
 
 
-_LINE = re.compile(r"([^:]+):scrypt:([0-9]{1,7}):([0-9]{1,2}):([0-9]{1,2}):([0-9a-f]{32}):([0-9a-f]{64})")
+_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_LINE = re.compile(
+    r"([^:]+):scrypt:([0-9]{1,7}):([0-9]{1,2}):([0-9]{1,2}):([0-9a-f]{32}):([0-9a-f]{64})"
+    rf"(?::organisations=({_ID}(?:,{_ID})*))?"
+)
 
 
 def read(path: Path) -> dict[str, User]:
@@ -89,7 +96,8 @@ def read(path: Path) -> dict[str, User]:
         found = _LINE.fullmatch(line)
         if not found or not NAME.fullmatch(found[1]) or not _sane(cost := Cost(*map(int, found.group(2, 3, 4)))):
             raise UserError(f"{path}: line {number} is not a user; remove it and run: luytre-collector http user add")
-        users[found[1]] = User(cost, bytes.fromhex(found[5]), bytes.fromhex(found[6]))
+        organisations = tuple(found[7].split(",")) if found[7] else ()
+        users[found[1]] = User(cost, bytes.fromhex(found[5]), bytes.fromhex(found[6]), organisations)
     return users
 
 
@@ -156,6 +164,11 @@ class Users:
             self._known[login.user] = self._digest(login.password)
             return True
         return False
+
+    def organisations(self, name: str) -> tuple[str, ...] | None:
+        """Whose rows a user may see, everybody's if empty; None if there is no such user any more."""
+        user = self._users.get(name)
+        return None if user is None else user.organisations
 
     def _digest(self, password: str) -> bytes:
         return hmac.digest(self._key, password.encode(), "sha256")

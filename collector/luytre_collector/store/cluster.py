@@ -32,6 +32,7 @@ _TABLE = re.compile(
 )
 _ALTER = re.compile(rf"ALTER TABLE {DATABASE}\.(`?\w+`?) (.*)", re.DOTALL)
 _VIEW = re.compile(rf"CREATE OR REPLACE VIEW ({LOCAL_DATABASE}\.`?\w+`?) (.*)", re.DOTALL)
+_OPTIMIZE = re.compile(rf"OPTIMIZE TABLE {DATABASE}\.(`?\w+`?) FINAL")
 _OF_COLUMNS = re.compile(r"(?:ADD|MODIFY) COLUMN ")
 _KEY = re.compile(r"ORDER BY \(?`?(\w+)")
 _WINDOW = re.compile(r"\bnon_replicated_deduplication_window = (\d+)")
@@ -60,6 +61,8 @@ def spread(statement: str, cluster: Cluster) -> Iterator[str]:
         yield f"ALTER TABLE {SHARD_DATABASE}.{found[1]} {on} {found[2]}"
         if _OF_COLUMNS.match(found[2]):
             yield f"ALTER TABLE {DATABASE}.{found[1]} {on} {found[2]}"
+    elif found := _OPTIMIZE.fullmatch(statement):
+        yield f"OPTIMIZE TABLE {SHARD_DATABASE}.{found[1]} {on} FINAL"
     elif found := _VIEW.fullmatch(statement):
         yield f"CREATE OR REPLACE VIEW {found[1]} {on} {found[2]}"
     else:

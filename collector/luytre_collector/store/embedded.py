@@ -8,6 +8,8 @@ What was found about chDB 4.4, and how it is used here:
   microseconds and lists arrive as LowCardinality, IPv6, DateTime64(6) and Array.
 * After an error a connection still holds the output so far and puts it before the next answer: see `Pool.take`.
 * `readonly = 1`, once set, holds for the connection's life.
+* Row policies are read from a file (see `access`), take their condition from a setting of the session, and leave
+  projections and inserts alone.
 * Insert tokens work on MergeTree (`non_replicated_deduplication_window`), also after reopening the folder.
 """
 
@@ -25,7 +27,7 @@ import pyarrow as pa
 from luytre_common.errors import UserError
 from luytre_common.settings import at_least, setting
 
-from luytre_collector.store import guest, migrate, readonly, sql
+from luytre_collector.store import access, guest, migrate, readonly, sql
 from luytre_collector.store.base import StoreError, StoreUnavailableError
 from luytre_collector.store.errors import insert_error, query_error, store_error
 from luytre_collector.store.guest import session
@@ -144,7 +146,8 @@ class _Engine:
     def __init__(self, chdb: ModuleType, config: Config, people: readonly.Config) -> None:
         self._chdb = chdb
         self._target = (
-            f"{config.directory}?max_server_memory_usage={config.memory_limit_bytes}"
+            f"{config.directory}?config-file={_policies(config.directory)}"
+            f"&max_server_memory_usage={config.memory_limit_bytes}"
             f"&mark_cache_size={config.memory_limit_bytes // 8}&index_mark_cache_size={config.memory_limit_bytes // 16}"
         )
         self._folder = config.directory
@@ -218,6 +221,14 @@ def _make_folder(directory: Path) -> None:
             f"{directory}: belongs to user id {owner}, this is {os.geteuid()};"
             " run as the owner, so that the files stay the owner's"
         )
+
+
+def _policies(directory: Path) -> Path:
+    """Who sees which rows, in a file that the engine reads."""
+    try:
+        return access.write(directory.resolve() / "access")
+    except OSError as error:
+        raise UserError(f"{directory}: {error.strerror}; the collector's user must own the folder") from None
 
 
 def _start_error(folder: Path, text: str) -> Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from luytre_common.schema.model import Column, Kind, Table
+from luytre_common.schema.model import VALUES, Column, Kind, Table, words
 from luytre_common.schema.owner import EVENT_TIME, PLACE, PROCESS
 
 FILES = Table(
@@ -50,4 +50,5 @@ FILES = Table(
     ),
     event_time="event_time",
     order_by=("agent_id", "event_time"),
+    indexes=(("file_path", words(16384)), ("file_hash_sha256", VALUES), ("process_entity_id", VALUES)),
 )

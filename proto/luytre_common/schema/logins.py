@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from luytre_common.schema.model import Column, Kind, Table
+from luytre_common.schema.model import VALUES, Column, Kind, Table
 from luytre_common.schema.owner import EVENT_TIME
 
 LOGINS = Table(
@@ -64,4 +64,5 @@ LOGINS = Table(
     ),
     event_time="event_time",
     order_by=("agent_id", "event_time"),
+    indexes=(("source_ip", VALUES),),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from luytre_common.schema.model import Column, Kind, Table
+from luytre_common.schema.model import VALUES, Column, Kind, Table
 from luytre_common.schema.network import ENDPOINTS
 from luytre_common.schema.owner import ATTRIBUTION, EVENT_TIME, PLACE, PROCESS
 
@@ -42,4 +42,5 @@ SOCKETS = Table(
     ),
     event_time="event_time",
     order_by=("agent_id", "event_time"),
+    indexes=(("source_ip", VALUES), ("destination_ip", VALUES), ("process_entity_id", VALUES)),
 )

@@ -32,6 +32,9 @@ CREATE TABLE IF NOT EXISTS `files`
     `agent_time` DateTime64(6, 'UTC') COMMENT 'When the agent sealed the batch, by the agent\'s clock' CODEC(Delta, ZSTD),
     `collector_time` DateTime64(6, 'UTC') COMMENT 'When the collector received the batch, by its clock; the partition is its day' CODEC(Delta, ZSTD),
     INDEX event_time_range event_time TYPE minmax GRANULARITY 1,
+    INDEX file_path_skip `file_path` TYPE tokenbf_v1(16384, 2, 0) GRANULARITY 1,
+    INDEX file_hash_sha256_skip `file_hash_sha256` TYPE bloom_filter(0.025) GRANULARITY 1,
+    INDEX process_entity_id_skip `process_entity_id` TYPE bloom_filter(0.025) GRANULARITY 1,
     PROJECTION last_sequence (SELECT agent_id, boot_id, stream, max(sequence) GROUP BY agent_id, boot_id, stream)
 )
 ENGINE = MergeTree

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS `logins`
     `agent_time` DateTime64(6, 'UTC') COMMENT 'When the agent sealed the batch, by the agent\'s clock' CODEC(Delta, ZSTD),
     `collector_time` DateTime64(6, 'UTC') COMMENT 'When the collector received the batch, by its clock; the partition is its day' CODEC(Delta, ZSTD),
     INDEX event_time_range event_time TYPE minmax GRANULARITY 1,
+    INDEX source_ip_skip `source_ip` TYPE bloom_filter(0.025) GRANULARITY 1,
     PROJECTION last_sequence (SELECT agent_id, boot_id, stream, max(sequence) GROUP BY agent_id, boot_id, stream)
 )
 ENGINE = MergeTree

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -71,16 +71,25 @@ class Bridge:
         return f"127.0.0.1:{self.port}"
 
 
-def write_config(path: Path, grants: Sequence[str] | None = None, settings: dict[str, str] | None = None) -> Path:
+def write_config(
+    path: Path,
+    grants: Sequence[str] | None = None,
+    settings: dict[str, str] | None = None,
+    policies: Mapping[str, str] | None = None,
+) -> Path:
     """A configuration of ClickHouse whose only user may do what `grants` say (`GRANT SELECT ON luytre.*`), with the
-    settings of a profile. For `Bridge(options=["--config", path])`."""
+    settings of a profile, and row policies by table of luytre. For `Bridge(options=["--config", path])`."""
     allowed = "".join(f"<query>{escape(grant)}</query>" for grant in grants or [])
     profile = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in (settings or {}).items())
+    filters = "".join(
+        f"<{table}><filter>{escape(condition)}</filter></{table}>" for table, condition in (policies or {}).items()
+    )
     users = path.with_suffix(".users.xml")
     users.write_text(
         "<clickhouse><users><default><password></password><networks><ip>::/0</ip></networks>"
         "<profile>default</profile><quota>default</quota>"
         + (f"<grants>{allowed}</grants>" if grants is not None else "")
+        + (f"<databases><luytre>{filters}</luytre></databases>" if filters else "")
         + f"</default></users><profiles><default>{profile}</default></profiles><quotas><default/></quotas></clickhouse>"
     )
     path.write_text(f"<clickhouse><users_config>{users}</users_config></clickhouse>")

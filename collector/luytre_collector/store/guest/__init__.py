@@ -27,6 +27,7 @@ class Question:
     """What a guest asks. `form` is used if the statement names no format; `settings` are as the guest gave them.
 
     `database` is empty for the tables with local times. The values of `parameters` are escaped as in TabSeparated.
+    `organisations`: only rows of these and of those below them are there for the guest; empty for no limit.
     """
 
     sql: str
@@ -34,6 +35,7 @@ class Question:
     database: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
+    organisations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Answer:
     """What the engine said.
 
     `form` is the format that it came in, `zone` the zone of its times, `normal` the statement without its literals,
-    `ignored` how many of the guest's settings were not obeyed.
+    `ignored` how many of the guest's settings were not obeyed. What was read is not told to who may not see all of it.
     """
 
     body: bytes

@@ -33,6 +33,9 @@ SYSTEM_TABLES = _names(
     tables time_zones zeros zeros_mt"""
 )
 
+#: Those of them that count what lies in the tables, whoever it belongs to.
+_OF_EVERYBODY = _names("data_skipping_indices parts parts_columns projections")
+
 #: Table functions that reach nothing.
 TABLE_FUNCTIONS = _names("generate_series generateseries null numbers numbers_mt primes values view zeros zeros_mt")
 
@@ -50,14 +53,18 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CALL = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)[`\"]?\s*\(")
 _SYSTEM = re.compile(r"(?<![A-Za-z0-9_])system[`\"]?\s*\.\s*[`\"]?([A-Za-z0-9_]*)")
 _SHOW = re.compile(r"[\s(]*SHOW\s+([A-Za-z]+)", re.IGNORECASE)
+_EXPLAIN = re.compile(r"[\s(]*EXPLAIN\b", re.IGNORECASE)
 _SETTINGS = re.compile(
     r"(?<!\.)\bSETTINGS\s+[`\"]?\w+[`\"]?\s*(?:[=,);]|$|\b(?:FORMAT|UNION|INTERSECT|EXCEPT)\b)", re.IGNORECASE
 )
 _FORM = re.compile(r"\bFORMAT\s+([A-Za-z0-9]+)\s*;?\s*$", re.IGNORECASE)
 
 
-def check(normalised: str, table_functions: Iterable[str], parameters: Mapping[str, str]) -> None:
-    """AnswerError if a guest may not run the statement. `table_functions` are those that the engine has."""
+def check(
+    normalised: str, table_functions: Iterable[str], parameters: Mapping[str, str], limited: bool = False
+) -> None:
+    """AnswerError if a guest may not run the statement. `table_functions` are those that the engine has; `limited` if
+    the guest does not see all rows: then neither what tells of their number."""
     try:
         readonly.check(normalised)
     except QueryRefusedError as error:
@@ -65,10 +72,12 @@ def check(normalised: str, table_functions: Iterable[str], parameters: Mapping[s
     shown = _SHOW.match(normalised)
     if shown and shown[1].upper() not in _SHOWN:
         raise _denied(f"SHOW {shown[1].upper()}")
+    if limited and _EXPLAIN.match(normalised):
+        raise _denied("EXPLAIN")
     if _SETTINGS.search(normalised):  # in a subquery the engine would pass over them in silence
         raise AnswerError("SETTINGS are not for statements here; give them in the URL. (READONLY)", READONLY)
     for table in _SYSTEM.findall(normalised):
-        if table not in SYSTEM_TABLES:
+        if table not in SYSTEM_TABLES or (limited and table in _OF_EVERYBODY):
             raise _denied(f"system.{table or '...'}")
     if "Identifier" in normalised and "system" in parameters.values():  # {a:Identifier}.processes
         raise _denied("system in a parameter")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from luytre_collector.store import readonly
+from luytre_collector.store import access, readonly
 from luytre_collector.store.guest import ACCESS_DENIED, BAD_ARGUMENTS, READONLY, AnswerError
 
 _SHAPING = re.compile(
@@ -32,10 +32,17 @@ _ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 _LONGEST = 200
 
 
-def settings(config: readonly.Config, given: Mapping[str, str], zone: str) -> tuple[dict[str, int | str], int]:
+#: What a guest who does not see all rows cannot choose: it would tell how many were read.
+_TELLING = re.compile(r"output_format_write_statistics|max_(rows|bytes)_to_read|read_overflow_mode")
+
+
+def settings(
+    config: readonly.Config, given: Mapping[str, str], zone: str, organisations: Sequence[str] = ()
+) -> tuple[dict[str, int | str], int]:
     """The settings of a guest's session but `readonly`, and how many of those given were ignored.
 
-    `zone` is that of times unless the guest chose one. AnswerError for what is refused.
+    `zone` is that of times unless the guest chose one. `organisations`: whose rows are there; empty for no limit.
+    AnswerError for what is refused.
     """
     chosen = readonly.settings(config, zone)
     most = {
@@ -60,10 +67,16 @@ def settings(config: readonly.Config, given: Mapping[str, str], zone: str) -> tu
                 raise AnswerError("readonly cannot be taken back here. (READONLY)", READONLY)
         elif _WIDENING.fullmatch(name):
             raise AnswerError(f"setting {name} is not for queries from the network. (ACCESS_DENIED)", ACCESS_DENIED)
-        elif _SHAPING.fullmatch(name):
+        elif _SHAPING.fullmatch(name) and not (organisations and _TELLING.fullmatch(name)):
             chosen[name] = value
         else:
             ignored += 1
+    if organisations:
+        chosen |= {
+            access.SETTING: ",".join(organisations),
+            "output_format_write_statistics": 0,
+            "use_query_condition_cache": 0,  # what was found for one guest must not be taken for all rows
+        }
     return chosen, ignored
 
 

@@ -15,16 +15,19 @@ from luytre_collector.store.guest import ACCESS_DENIED, UNKNOWN_FORMAT, Answer, 
 
 def answer(connection: Any, question: Question, config: readonly.Config, table_functions: Sequence[str]) -> Answer:
     """Ask on a fresh connection, which the caller closes. AnswerError says why not, in ClickHouse's words."""
-    if not question.form.isascii() or not question.form.isalnum() or question.form.lower() in _OF_CHDB:
+    limited = bool(question.organisations)
+    if not _may_have(question.form, limited):
         raise AnswerError(f"Unknown format {question.form[:64]!r}. (UNKNOWN_FORMAT)", UNKNOWN_FORMAT)
     # What clients call default is what people see: the tables with their local times.
     database = sql.LOCAL_DATABASE if question.database in ("", "default") else question.database
     zone = "UTC" if database == sql.DATABASE else config.time_zone
-    chosen, ignored = limits.settings(config, question.settings, zone)
+    chosen, ignored = limits.settings(config, question.settings, zone, question.organisations)
     try:
         parameters = {"statement": sql.parameter(question.sql)}
         normal = _text(connection.query(readonly.NORMALISE, "TSVRaw", parameters))
-        check.check(normal, table_functions, question.parameters)
+        check.check(normal, table_functions, question.parameters, limited)
+        if not _may_have(form := check.form_of(normal) or question.form, limited):
+            raise AnswerError(f"Unknown format {form[:64]!r}. (UNKNOWN_FORMAT)", UNKNOWN_FORMAT)
         if database == "system":
             raise AnswerError("system cannot be the database; name its tables in full. (ACCESS_DENIED)", ACCESS_DENIED)
         connection.query(f"SET {sql.settings_clause({**chosen, 'allow_python_table_function': 0})}", "Null")
@@ -35,15 +38,21 @@ def answer(connection: Any, question: Question, config: readonly.Config, table_f
         raise AnswerError(one_line(str(error)), code_of(str(error))) from None
     return Answer(
         body=bytes(result.bytes()),
-        form=check.form_of(normal) or question.form,
+        form=form,
         zone=str(chosen["session_timezone"]),
         normal=" ".join(normal.split()),
         ignored=ignored,
         result_rows=result.rows_read(),
-        read_rows=result.storage_rows_read(),
-        read_bytes=result.storage_bytes_read(),
+        read_rows=0 if limited else result.storage_rows_read(),
+        read_bytes=0 if limited else result.storage_bytes_read(),
         elapsed_s=result.elapsed(),
     )
+
+
+def _may_have(form: str, limited: bool) -> bool:
+    """Whether this may be a format; those with progress tell how many rows were read."""
+    known = form.isascii() and form.isalnum() and form.lower() not in _OF_CHDB
+    return known and not (limited and "progress" in form.lower())
 
 
 #: What chDB takes for a format besides those of the engine, and gives Python objects for.

@@ -49,6 +49,29 @@ def test_add_list_remove(config: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "no such user" in capsys.readouterr().err
 
 
+def test_a_user_of_organisations(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    password = "tre già măng mọc\n"
+    assert run(monkeypatch, config, "add", "minh", "--organisation", "hue", typed=password) == 2
+    assert "hue: no such organisation (no file is named in sites.file)" in capsys.readouterr().err
+    sites = config.parent / "sites.toml"
+    sites.write_text('[[organisations]]\nid = "hue"\n[[organisations]]\nid = "da-nang"\n')
+    config.write_text(config.read_text() + f'[sites]\nfile = "{sites}"\n')
+    given = ["--organisation", "hue", "--organisation", "da-nang", "--organisation", "hue"]
+    assert run(monkeypatch, config, "add", "minh", *given, typed=password) == 0
+    assert run(monkeypatch, config, "add", "lan", typed=password) == 0
+    assert run(monkeypatch, config, "add", "minh", typed="another password\n") == 0  # gives no more rights
+    assert "minh: password changed, may ask about hue, da-nang" in capsys.readouterr().out
+    assert run(monkeypatch, config, "list") == 0
+    assert capsys.readouterr().out == "lan\nminh\thue,da-nang\n"
+    assert run(monkeypatch, config, "add", "minh", "--organisation", "nowhere", typed=password) == 2
+    assert f"nowhere: no such organisation ({sites}); add it to [[organisations]] first" in capsys.readouterr().err
+    assert run(monkeypatch, config, "add", "minh", "--everything", typed=password) == 0
+    assert run(monkeypatch, config, "list") == 0
+    assert capsys.readouterr().out.endswith("lan\nminh\n")
+
+
 @pytest.mark.parametrize(
     ("name", "typed", "says"),
     [

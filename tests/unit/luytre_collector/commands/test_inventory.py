@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from luytre_collector.__main__ import main
+from luytre_collector.store import access
 
 FILL = """
 import sys
@@ -84,6 +85,21 @@ def test_as_tables(config: Path) -> None:
     assert "certificate_until" in agents
     assert systems.count("\n") == 4
     assert "kept_days" in systems
+
+
+def test_rights_prints_the_role_of_an_organisation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sites = tmp_path / "sites.toml"
+    sites.write_text('[[organisations]]\nid = "hue"\n')
+    config = tmp_path / "collector.toml"
+    tls = '[ingest.tls]\nauthority = "a"\ncertificate = "c"\nkey = "k"\n'
+    config.write_text(f'{tls}[sites]\nfile = "{sites}"\n')
+    for cluster in ("", "luytre"):
+        given = ["--cluster", cluster] if cluster else []
+        assert main(["rights", "hue", *given, "--config", str(config)]) == 0
+        printed = capsys.readouterr().out
+        assert printed == "".join(f"{one};\n" for one in access.role_statements("hue", cluster))
+    assert main(["rights", "hui", "--config", str(config)]) == 2
+    assert "hui: no such organisation" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("minutes", ["-1", "soon", "99999999999"])

@@ -175,6 +175,51 @@ def test_users_come_and_go_while_it_runs(store: EmbeddedStore, tmp_path: Path) -
         assert one.request("SELECT 1", login=basic("lan", "another password")).code == 516
 
 
+def test_a_user_of_an_organisation_sees_its_rows_only(store: EmbeddedStore, tmp_path: Path) -> None:
+    store.command(
+        "INSERT INTO luytre.agents (agent_id, organisation_path, recorded_time) VALUES"
+        " ('web-01', ['top', 'hue'], now64(6)), ('web-02', ['other'], now64(6))"
+    )
+    passwords = {"minh": ("hue",), "an": ("other", "gone"), "top": ("top",)}
+    with served(store.ask, tmp_path) as one:
+        users.write(one.users, {name: users.make(PASSWORD, CHEAP, whose) for name, whose in passwords.items()})
+        found = {name: one.request(COUNT, login=basic(name)) for name in passwords}
+        assert {name: reply.body for name, reply in found.items()} == {"minh": b"20\n", "an": b"0\n", "top": b"20\n"}
+        summary = json.loads(found["minh"].headers["x-clickhouse-summary"])
+        assert (summary["read_rows"], summary["read_bytes"]) == ("0", "0")
+        assert one.request("EXPLAIN " + COUNT, login=basic("minh")).code == 497
+        assert one.request(COUNT, login=basic("an"), log_comment="").body == b"0\n"
+        users.write(one.users, {"an": users.make(PASSWORD, CHEAP)})
+        assert one.request(COUNT, login=basic("an")).body == b"20\n"
+
+
+def test_a_user_who_is_removed_while_a_query_waits_gets_no_answer(store: EmbeddedStore, tmp_path: Path) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(question: Question) -> Answer:
+        if question.sql == "SELECT 'first'":
+            entered.set()
+            assert leave.wait(30)
+        return store.ask(question)
+
+    replies: list[int] = []
+    with served(slow, tmp_path, max_queries=1) as one:
+        first = threading.Thread(target=lambda: replies.append(one.request("SELECT 'first'").code))
+        first.start()
+        assert entered.wait(30)
+        second = threading.Thread(target=lambda: replies.append(one.request("SELECT 2").code))
+        second.start()
+        while one.counters.get("requests") < 2:
+            first.join(0.01)
+        first.join(0.2)  # the second one waits for the place of the first
+        users.write(one.users, {"lan": users.make("another password", CHEAP)})
+        assert one.request("SELECT 1", login=basic("lan", "wrong password")).code == 516  # makes it look at the file
+        leave.set()
+        first.join(30)
+        second.join(30)
+    assert replies == [0, 516]
+
+
 def test_guessing_is_slowed_down_but_who_is_known_gets_in(store: EmbeddedStore, tmp_path: Path) -> None:
     now = [1000.0]
     with served(store.ask, tmp_path, clock=lambda: now[0]) as one:

@@ -16,6 +16,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "users"
     assert read(path) == {}
     users = {"mai": make("one password", CHEAP), "lan@example.vn": make("another password", CHEAP)}
+    users["minh"] = make("a third password", CHEAP, ("hue", "hue-kim.long"))
     write(path, users)
     assert read(path) == users
     assert path.stat().st_mode & 0o777 == 0o600
@@ -63,6 +64,10 @@ def test_known_is_who_was_checked_and_only_until_the_file_changes(tmp_path: Path
         "mai:scrypt:2:1:99:" + "0" * 32 + ":" + "0" * 64,
         "mai:scrypt:2:1:1:zz:00",
         "măng:scrypt:2:1:1:" + "0" * 32 + ":" + "0" * 64,
+        "mai:scrypt:2:1:1:" + "0" * 32 + ":" + "0" * 64 + ":organisations=",
+        "mai:scrypt:2:1:1:" + "0" * 32 + ":" + "0" * 64 + ":organisations=hue,",
+        "mai:scrypt:2:1:1:" + "0" * 32 + ":" + "0" * 64 + ":organisations=hue' OR 1",
+        "mai:scrypt:2:1:1:" + "0" * 32 + ":" + "0" * 64 + ":organisation=hue",
     ],
 )
 def test_a_line_that_is_no_user(tmp_path: Path, line: str) -> None:

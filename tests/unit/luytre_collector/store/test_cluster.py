@@ -72,6 +72,7 @@ def test_golden() -> None:
 @pytest.mark.parametrize(
     ("statement", "wanted"),
     [
+        ("OPTIMIZE TABLE luytre.agents FINAL", ["luytre_shard"]),
         ("ALTER TABLE luytre.`flows` ADD COLUMN IF NOT EXISTS `x` UInt8 FIRST", ["luytre_shard", "luytre"]),
         ("ALTER TABLE luytre.`flows` MODIFY COLUMN `x` UInt8 ALIAS 1", ["luytre_shard", "luytre"]),
         ("ALTER TABLE luytre.`flows` ADD INDEX IF NOT EXISTS x y TYPE minmax GRANULARITY 1", ["luytre_shard"]),
