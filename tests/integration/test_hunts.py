@@ -19,7 +19,7 @@ import pytest
 import yaml
 from luytre_collector.rollups import Config, Rollups
 from luytre_collector.store import derived, embedded, readonly
-from luytre_common.schema import TABLES
+from luytre_common.schema import STORED_TABLES
 from luytre_common.telemetry import Counters
 
 from tests.support import made
@@ -48,7 +48,7 @@ def head(path: Path) -> dict[str, Any]:
 def rows_of(given: Mapping[str, Any], now_us: int) -> list[dict[str, Any]]:
     """One entry of `finds` or `ignores` as rows."""
     row = {key: value for key, value in given.items() if key not in ("table", "times", "every", "ago", "step")}
-    table, times = TABLES[given["table"]], given.get("times", 1)
+    table, times = STORED_TABLES[given["table"]], given.get("times", 1)
     made_rows = []
     for number in range(times):
         at = now_us - int((given.get("ago", 5) + (times - 1 - number) * given.get("every", 0)) * SECOND)
@@ -92,7 +92,7 @@ def ask(store: embedded.EmbeddedStore, path: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("path", HUNTS, ids=lambda path: path.stem)
 def test_a_hunt_finds_what_it_says(engine: embedded.EmbeddedStore, path: Path) -> None:
     said = head(path)
-    for name in TABLES:
+    for name in STORED_TABLES:
         engine.command(f"TRUNCATE TABLE luytre.{name}")
     load(engine, said.get("ignores", []))
     assert ask(engine, path) == []

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 from luytre_collector.columns import arrow_type, stored_schema, zeros
-from luytre_common.schema import TABLES, Kind
+from luytre_common.schema import STORED_TABLES, Kind
 
 
 class Inserts(Protocol):
@@ -20,9 +20,9 @@ class Inserts(Protocol):
 def insert(store: Inserts, table: str, rows: Sequence[Mapping[str, Any]], now_us: int, token: str = "") -> None:
     """Insert rows that happened and arrived at `now_us`, from agent a, unless they say otherwise."""
     common = {"agent_id": "a", "host_name": "a.example", "collector_time": now_us, "agent_time": now_us}
-    given = [{TABLES[table].event_time: now_us, "sequence": at, **common, **row} for at, row in enumerate(rows)]
+    given = [{STORED_TABLES[table].event_time: now_us, "sequence": at, **common, **row} for at, row in enumerate(rows)]
     arrays: list[Any] = []
-    for column in TABLES[table].stored_columns:
+    for column in STORED_TABLES[table].stored_columns:
         if not any(column.name in row for row in given):
             arrays.append(zeros(column.kind, len(given)))
             continue
@@ -34,7 +34,9 @@ def insert(store: Inserts, table: str, rows: Sequence[Mapping[str, Any]], now_us
             arrays.append(pa.array(values, pa.int64() if column.kind is Kind.TIME else arrow_type(column.kind)))
             if column.kind is Kind.TIME:
                 arrays[-1] = arrays[-1].cast(arrow_type(Kind.TIME))
-    store.insert(table, pa.Table.from_arrays(arrays, schema=stored_schema(TABLES[table])), token or f"{table}/{rows}")
+    store.insert(
+        table, pa.Table.from_arrays(arrays, schema=stored_schema(STORED_TABLES[table])), token or f"{table}/{rows}"
+    )
 
 
 def _value(kind: Kind, value: Any) -> Any:
