@@ -97,6 +97,8 @@ def test_agents_that_come_in(collector: CollectorProcess) -> None:
 
 def test_a_fault_of_the_sites_stops_the_start(collector: CollectorProcess) -> None:
     sites = collector.folder / "sites.toml"
+    done = collector.command("check", "--config", str(collector.config))
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, f"{sites}: 2 organisations, 2 systems")
     sites.write_text(sites.read_text().replace("level = 3", "level = 7"))
     done = collector.command("check", "--config", str(collector.config))
     assert done.returncode == 2

@@ -19,14 +19,14 @@ FROM agents {condition} ORDER BY agent_id
 _AGENTS_TABLE = """
 SELECT agent_id, system_id AS system, system_level AS level, organisation_id AS organisation, host_name,
     host_os_full AS operating_system, agent_version AS version, policy_version AS policy,
-    toDate(x509_not_after) AS certificate_until, toStartOfSecond(last_seen) AS last_seen
+    toDate(x509_not_after) AS certificate_until, toDateTime(last_seen) AS last_seen
 FROM agents {condition} ORDER BY agent_id
 """
 _SYSTEMS = """
 SELECT system.system_id AS {system}, system.system_level AS level, system.organisation_id AS {organisation},
     {names} system.system_kept_days AS kept_days, countIf(agent.agent_id != '') AS agents,
     countIf(agent.last_seen > now() - INTERVAL 10 MINUTE) AS heard,
-    maxOrNullIf(agent.last_seen, agent.agent_id != '') AS last_seen
+    maxOrNullIf({last_seen}, agent.agent_id != '') AS last_seen
 FROM systems AS system LEFT JOIN agents AS agent USING (system_id)
 GROUP BY ALL ORDER BY system.system_id
 """
@@ -52,8 +52,13 @@ def agents(args: argparse.Namespace) -> int:
 def systems(args: argparse.Namespace) -> int:
     """Print the information systems."""
     names = "system.system_name AS system_name, system.system_name_vi AS system_name_vi,"
-    wide = {"system": "system_id", "organisation": "organisation_id", "names": names}
-    narrow = {"system": "system", "organisation": "organisation", "names": ""}
+    wide = {"system": "system_id", "organisation": "organisation_id", "names": names, "last_seen": "agent.last_seen"}
+    narrow = {
+        "system": "system",
+        "organisation": "organisation",
+        "names": "",
+        "last_seen": "toDateTime(agent.last_seen)",
+    }
     return _show(args, _SYSTEMS.format(**(wide if args.json else narrow)))
 
 

@@ -59,7 +59,8 @@ def check(args: argparse.Namespace) -> int:
     for path in revocation_lists(config.ingest.revocations, desk):
         read_revoked(path)
     notify.build(config.notify)
-    Keeping(config.retention, sites.read(config.sites))
+    declared = sites.read(config.sites)
+    Keeping(config.retention, declared)
     keys = load_keys(config.policy.key) if config.policy.key else ()
     policies, unsound = Folder(config.policy.directory, keys).read()
     for line in unsound:
@@ -68,6 +69,8 @@ def check(args: argparse.Namespace) -> int:
     for fault in ruleset.faults:
         print(f"rule not loaded: {fault}", file=sys.stderr)
     print(f"{args.config}: fine; {len(ruleset)} rules, {len(ruleset.faults)} faults in rules; {len(policies)} policies")
+    if config.sites.file:
+        print(f"{config.sites.file}: {len(declared.organisations)} organisations, {len(declared.systems)} systems")
     return EXIT_USAGE if ruleset.faults or unsound else EXIT_OK
 
 

@@ -7,35 +7,47 @@ On a server each organisation has a role (`role_statements`), and its members th
 
 The embedded engine has one user and takes no CREATE ROW POLICY, but reads policies from a file, and their conditions
 may ask for a setting: `log_comment`, which the engine makes no other use of. Sessions of guests who may see some
-organisations only have their ids there, and cannot change it; empty, as everywhere else, is no limit.
+organisations only have there what they may see, and cannot change it; empty, as everywhere else, is no limit. It is
+`ORGANISATION,...;-,AGENT,...`: names of agents rather than a question about `agents`, because a policy holds also where
+there is no such table yet, in a store that is being migrated or restored. `-` is nobody's name: an empty list would
+let rows pass that are no agent's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 from luytre_common.schema import REGISTERS, TABLES
 
 from luytre_collector.store import ddl, sql
+from luytre_collector.store.migrate import DERIVED_TABLES
 
 #: Tables with rows of agents. `rollup_windows` and `schema_version` tell of none.
-OF_AGENTS = (*TABLES, "flows_1m", "flows_1h", "first_seen")
+OF_AGENTS = (*TABLES, *(name for name, statement in DERIVED_TABLES.items() if "`agent_id`" in statement))
 
-#: The setting that says which organisations a session may see, separated by commas.
+#: The setting that says what a session may see.
 SETTING = "log_comment"
 
 _SEEN = f"getSetting('{SETTING}')"
 
 
+def seen(organisations: Sequence[str], agents: Sequence[str]) -> str:
+    """The value of the setting for a guest of these organisations, whose agents these are."""
+    return f"{','.join(organisations)};{','.join(('-', *agents))}"
+
+
+#: The agents of the organisations `names` and of all below them.
+AGENTS_OF = f"SELECT agent_id FROM {sql.DATABASE}.agents FINAL WHERE hasAny(organisation_path, {{names:Array(String)}})"
+
+
 def embedded_policies() -> Mapping[str, str]:
     """The conditions of the embedded engine, by table."""
-    within = f"hasAny(organisation_path, splitByChar(',', {_SEEN}))"
-    agents = f"agent_id IN (SELECT agent_id FROM {sql.DATABASE}.agents WHERE {within})"
+    organisations, agents = (f"splitByChar(',', splitByChar(';', {_SEEN})[{place}])" for place in (1, 2))
     return {
-        **dict.fromkeys(REGISTERS, f"{_SEEN} = '' OR {within}"),
-        **dict.fromkeys(OF_AGENTS, f"{_SEEN} = '' OR {agents}"),
+        **dict.fromkeys(REGISTERS, f"{_SEEN} = '' OR hasAny(organisation_path, {organisations})"),
+        **dict.fromkeys((*OF_AGENTS, "agents"), f"{_SEEN} = '' OR agent_id IN ({agents})"),
     }
 
 

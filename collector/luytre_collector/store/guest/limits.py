@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from luytre_collector.store import access, readonly
 from luytre_collector.store.guest import ACCESS_DENIED, BAD_ARGUMENTS, READONLY, AnswerError
@@ -37,12 +37,12 @@ _TELLING = re.compile(r"output_format_write_statistics|max_(rows|bytes)_to_read|
 
 
 def settings(
-    config: readonly.Config, given: Mapping[str, str], zone: str, organisations: Sequence[str] = ()
+    config: readonly.Config, given: Mapping[str, str], zone: str, seen: str = ""
 ) -> tuple[dict[str, int | str], int]:
     """The settings of a guest's session but `readonly`, and how many of those given were ignored.
 
-    `zone` is that of times unless the guest chose one. `organisations`: whose rows are there; empty for no limit.
-    AnswerError for what is refused.
+    `zone` is that of times unless the guest chose one. `seen`: which rows are there (`access.seen`); empty for no
+    limit. AnswerError for what is refused.
     """
     chosen = readonly.settings(config, zone)
     most = {
@@ -67,13 +67,13 @@ def settings(
                 raise AnswerError("readonly cannot be taken back here. (READONLY)", READONLY)
         elif _WIDENING.fullmatch(name):
             raise AnswerError(f"setting {name} is not for queries from the network. (ACCESS_DENIED)", ACCESS_DENIED)
-        elif _SHAPING.fullmatch(name) and not (organisations and _TELLING.fullmatch(name)):
+        elif _SHAPING.fullmatch(name) and not (seen and _TELLING.fullmatch(name)):
             chosen[name] = value
         else:
             ignored += 1
-    if organisations:
+    if seen:
         chosen |= {
-            access.SETTING: ",".join(organisations),
+            access.SETTING: seen,
             "output_format_write_statistics": 0,
             "use_query_condition_cache": 0,  # what was found for one guest must not be taken for all rows
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from luytre_collector.store import ddl, readonly, sql
+from luytre_collector.store import access, ddl, readonly, sql
 from luytre_collector.store.errors import code_of, one_line
 from luytre_collector.store.guest import ACCESS_DENIED, UNKNOWN_FORMAT, Answer, AnswerError, Question, check, limits
 
@@ -21,8 +21,9 @@ def answer(connection: Any, question: Question, config: readonly.Config, table_f
     # What clients call default is what people see: the tables with their local times.
     database = sql.LOCAL_DATABASE if question.database in ("", "default") else question.database
     zone = "UTC" if database == sql.DATABASE else config.time_zone
-    chosen, ignored = limits.settings(config, question.settings, zone, question.organisations)
     try:
+        seen = _seen(connection, question.organisations) if limited else ""
+        chosen, ignored = limits.settings(config, question.settings, zone, seen)
         parameters = {"statement": sql.parameter(question.sql)}
         normal = _text(connection.query(readonly.NORMALISE, "TSVRaw", parameters))
         check.check(normal, table_functions, question.parameters, limited)
@@ -47,6 +48,17 @@ def answer(connection: Any, question: Question, config: readonly.Config, table_f
         read_bytes=0 if limited else result.storage_bytes_read(),
         elapsed_s=result.elapsed(),
     )
+
+
+def _seen(connection: Any, organisations: Sequence[str]) -> str:
+    """What a guest of these organisations may see, as of now."""
+    names = connection.query(access.AGENTS_OF, "TSVRaw", {"names": sql.parameter(list(organisations))})
+    connection.query(f"SET max_query_size = {_LONGEST_SETTING}", "Null")
+    return access.seen(organisations, _text(names).split())
+
+
+#: Bytes of the statement that says what a guest may see: a hundred thousand agents with long names.
+_LONGEST_SETTING = 16 << 20
 
 
 def _may_have(form: str, limited: bool) -> bool:

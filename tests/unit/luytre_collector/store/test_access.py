@@ -46,6 +46,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Embedde
             if table == "flows":
                 rows = [{**row, "network_direction": "outbound", "flow_start": NOW * 1_000_000} for row in rows]
             made.insert(one, table, rows, NOW * 1_000_000)
+        for table in ("chains", "gaps"):
+            for agent in AGENTS:
+                one.command(f"INSERT INTO luytre.{table} (agent_id, collector_time) VALUES ('{agent}', now64(6))")
         values = ", ".join(f"('{agent}', now64(6), now64(6))" for agent in AGENTS)
         one.command(f"INSERT INTO luytre.agents (agent_id, last_seen, recorded_time) VALUES {values}")
         registers.declare(one, SITES, lambda _: 90, NOW * 1_000_000)
@@ -65,7 +68,7 @@ def test_every_table_shows_an_organisation_and_those_below_it(store: embedded.Em
     assert {row["table"] for row in found if row["name"] == "agent_id"} == {*access.OF_AGENTS, "agents"}
     assert tables - set(access.embedded_policies()) == {"rollup_windows", "schema_version"}
     for table in (*access.OF_AGENTS, "agents"):
-        for database in ("luytre", "luytre_local"):
+        for database in ("luytre", *(("luytre_local",) if table not in ("chains", "gaps") else ())):
             sql = f"SELECT DISTINCT agent_id FROM {database}.{table} ORDER BY agent_id"
             seen = [ask(store, sql, *whose).split() for whose in (["hue"], ["ward"], ["other", "ward"], ["gone"], [])]
             assert seen == [["hue-1", "ward-1"], ["ward-1"], ["other-1", "ward-1"], [], sorted(AGENTS)], sql
@@ -181,6 +184,35 @@ def test_an_agent_that_moves_takes_its_rows_along(store: embedded.EmbeddedStore)
     finally:
         registers.declare(store, SITES, lambda _: 90, NOW * 1_000_000)
     assert [ask(store, sql, whose) for whose in ("hue", "ward", "other")] == ["2\n", "1\n", "1\n"]
+
+
+def test_rows_that_are_no_agents_are_nobodys(store: embedded.EmbeddedStore) -> None:
+    made.insert(store, "alerts", [{"agent_id": "", "alert_id": "nobody"}, {"agent_id": "-", "alert_id": "-"}], 1)
+    sql = "SELECT count() FROM alerts WHERE alert_id IN ('nobody', '-') AND agent_id = ''"
+    assert [ask(store, sql, *whose) for whose in (["gone"], ["hue"], [])] == ["0\n", "0\n", "1\n"]
+    store.command("ALTER TABLE luytre.alerts DELETE WHERE alert_id IN ('nobody', '-') SETTINGS mutations_sync = 2")
+
+
+def test_an_organisation_of_many_agents(store: embedded.EmbeddedStore) -> None:
+    store.command(
+        "INSERT INTO luytre.agents (agent_id, organisation_path, recorded_time)"
+        " SELECT concat('many-', leftPad(toString(number), 100, '0')), ['many'], now64(6) FROM numbers(20000)"
+    )
+    assert ask(store, "SELECT count() FROM agents", "many") == "20000\n"
+    assert ask(store, "SELECT count() FROM flows", "many", "ward") == "1\n"
+    store.command("ALTER TABLE luytre.agents DELETE WHERE startsWith(agent_id, 'many-') SETTINGS mutations_sync = 2")
+
+
+def test_a_store_without_tables_can_be_asked(store: embedded.EmbeddedStore) -> None:
+    """As before a migration, and while a backup is restored."""
+    store.command("RENAME TABLE luytre.agents TO luytre.elsewhere")
+    try:
+        assert store.query("SELECT count() AS n FROM luytre.flows").to_pylist() == [{"n": 4}]
+        assert ask(store, "SELECT count() FROM flows") == "4\n"
+        with pytest.raises(AnswerError, match="agents"):
+            ask(store, "SELECT count() FROM flows", "hue")
+    finally:
+        store.command("RENAME TABLE luytre.elsewhere TO luytre.agents")
 
 
 def test_the_file_is_the_owners_and_is_refused_where_it_cannot_be(tmp_path: Path) -> None:

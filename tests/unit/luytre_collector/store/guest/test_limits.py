@@ -35,9 +35,9 @@ def test_obeyed(name: str, value: str, chosen: int | str) -> None:
 
 def test_a_guest_of_organisations() -> None:
     given = {"output_format_write_statistics": "1", "max_rows_to_read": "1", "log_comment": "x", "extremes": "1"}
-    chosen, ignored = settings(CONFIG, given, "UTC", ("hue", "da-nang"))
+    chosen, ignored = settings(CONFIG, given, "UTC", "hue;-,web-01")
     assert ignored == 3
-    assert chosen["log_comment"] == "hue,da-nang"
+    assert chosen["log_comment"] == "hue;-,web-01"
     assert (chosen["output_format_write_statistics"], chosen["extremes"]) == (0, "1")
     assert "max_rows_to_read" not in chosen
     assert "log_comment" not in settings(CONFIG, given, "UTC")[0]
