@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
 from luytre_agent.spool.classes import NAMES, Turns
 from luytre_agent.spool.index import SegmentIndex
+from luytre_agent.spool.mend import Mender
 from luytre_agent.spool.model import Place, Position, Stored
 from luytre_agent.spool.segment import HEAD_SIZE, HEADER_SIZE, PREFIX_SIZE, Record, length_of, peek, unpack
 from luytre_agent.spool.shelf import Shelf
@@ -24,24 +25,14 @@ _RANKS = range(len(NAMES))
 class Reader:
     """Reads the shelf. `changed` is held to look at it, not while a file is read.
 
-    repair: called with a segment whose file is not as it should be.
-    unreadable: called with a segment and an error of the disk; nothing more of its class is read for now, because what
-    comes behind must not overtake it. `readable` says whether it may be tried again.
+    mender: hears of files that are not as they should be, and of errors of the disk; then nothing more of that class is
+    read for a while, because what comes behind must not overtake it.
     """
 
-    def __init__(
-        self,
-        shelf: Shelf,
-        changed: threading.Condition,
-        repair: Callable[[SegmentIndex], None],
-        unreadable: Callable[[SegmentIndex, OSError], None],
-        readable: Callable[[int], bool],
-    ) -> None:
+    def __init__(self, shelf: Shelf, changed: threading.Condition, mender: Mender) -> None:
         self._shelf = shelf
         self._changed = changed
-        self._repair = repair
-        self._unreadable = unreadable
-        self._readable = readable
+        self._mender = mender
 
     def pending(self, after: Position | None = None) -> Iterator[Stored]:
         """The batches behind `after` that are not settled, by class and age, up to the newest now."""
@@ -65,7 +56,8 @@ class Reader:
         """The classes that have something behind the position that can be read."""
         with self._changed:
             return [
-                self._shelf.behind(rank, position.places[rank]) is not None and self._readable(rank) for rank in _RANKS
+                self._shelf.behind(rank, position.places[rank]) is not None and self._mender.readable(rank)
+                for rank in _RANKS
             ]
 
     def _walk(self, rank: int, place: Place) -> Iterator[tuple[Record | None, Place]]:
@@ -85,7 +77,7 @@ class Reader:
                 if not self._is_settled(segment, record):
                     yield record, place
         except OSError as error:
-            self._unreadable(segment, error)
+            self._mender.unreadable(segment, error)
             return
         with self._changed:
             if not segment.dropped:
@@ -118,7 +110,7 @@ class Reader:
         try:
             fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:  # settled or evicted since we looked, or taken away by somebody
-            self._repair(segment)
+            self._mender.repair(segment)
             return
         try:
             while offset < end:
@@ -126,7 +118,7 @@ class Reader:
                 data = os.pread(fd, PREFIX_SIZE + length, offset) if length else b""
                 record = unpack(data, 0, segment.mark, segment.version)
                 if record is None:
-                    self._repair(segment)
+                    self._mender.repair(segment)
                     return
                 offset += record.end
                 yield replace(record, offset=offset - record.end, end=offset)

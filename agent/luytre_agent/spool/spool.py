@@ -13,9 +13,8 @@ import errno
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 
 from luytre_common.errors import UserError
 from luytre_common.telemetry import Counters, RateLimited, Sample
@@ -26,9 +25,10 @@ from luytre_agent.spool.books import FULL, Books
 from luytre_agent.spool.classes import NAMES, class_of
 from luytre_agent.spool.index import SegmentIndex
 from luytre_agent.spool.lock import Lock
+from luytre_agent.spool.mend import Mender
 from luytre_agent.spool.model import Config, Encode, Position, Stored, Tally, no_tally
 from luytre_agent.spool.reader import Reader
-from luytre_agent.spool.recover import recover, take_in
+from luytre_agent.spool.recover import recover
 from luytre_agent.spool.segment import Record
 from luytre_agent.spool.shelf import NoRoomError, Shelf
 
@@ -36,10 +36,6 @@ _log = logging.getLogger("luytre.spool")
 
 #: Batches that are too old are looked for this often, seconds.
 _AGE_S = 60.0
-#: A segment that the disk does not give is tried again after so many seconds; if it fails for the third time, what can
-#: be read of it is saved, and the rest given up.
-_RETRY_S = 30.0
-_TRIES = 3
 
 
 class Spool:
@@ -64,11 +60,11 @@ class Spool:
         self._changed = threading.Condition(threading.RLock())
         self._shelf = Shelf(config, self.counters, random)
         self._books = Books(config, self.counters, self._quiet, clock, kernel_boot_id, random, self._keys)
-        self._reader = Reader(self._shelf, self._changed, self._repair, self._unreadable, self._readable)
+        mender = Mender(self._shelf, self._books, self.counters, self._quiet, clock, self._changed, self._mended)
+        self._reader = Reader(self._shelf, self._changed, mender)
         self._pending = 0
         self._tell: Callable[[], object] | None = None
         self._aged_at = float("-inf")
-        self._failures: dict[int, tuple[int, int, float]] = {}
 
     def open(self) -> None:
         """Lock the folder and take over what is in it. UserError if it cannot be used."""
@@ -301,54 +297,8 @@ class Spool:
         a class (`classes.Turns`)."""
         return self._reader.pending(after)
 
-    def _readable(self, rank: int) -> bool:
-        failed = self._failures.get(rank)
-        return failed is None or not 0 <= self._clock() - failed[2] < _RETRY_S
-
-    def _unreadable(self, segment: SegmentIndex, error: OSError) -> None:
-        with self._changed:
-            number, times, _ = self._failures.get(segment.rank, (-1, 0, 0.0))
-            times = times + 1 if number == segment.number else 1
-            self._failures[segment.rank] = (segment.number, times, self._clock())
-            self.counters.add("read_failures", label=errno.errorcode.get(error.errno or 0, "EIO"))
-            if self._quiet.ready("read"):
-                _log.error("%s: cannot be read: %s; it is tried again", segment.path, error.strerror)
-            if times >= _TRIES:
-                self._repair(segment)
-
-    def _repair(self, segment: SegmentIndex) -> None:
-        """The file was damaged under our hands: go on with what is sound in it, in its place; count the rest."""
-        with self._changed:
-            if segment.dropped:
-                return
-            if self._shelf.is_written(segment):
-                self._shelf.roll(segment.rank)
-            self.counters.add("segments_unreadable")
-            saved: SegmentIndex | None = None
-            try:
-                with suppress(FileNotFoundError):
-                    saved = take_in(segment.path, segment.number, self.counters).segment
-            except OSError as error:  # the whole disk is ill: nothing is given up for that
-                self._failures[segment.rank] = (segment.number, 0, self._clock())
-                if self._quiet.ready("repair"):
-                    _log.error("%s: cannot be mended: %s", segment.path, error.strerror)
-                return
-            self._failures.pop(segment.rank, None)
-            self._exchange(segment, saved and replace(saved, rank=segment.rank))
-
-    def _exchange(self, segment: SegmentIndex, saved: SegmentIndex | None) -> None:
-        """Put what was saved of a segment in its place, and enter what was not as lost."""
-        if saved:
-            self._books.settle_known(saved)
-        now = self._clock()
-        for key, run in segment.runs.items():
-            waiting = run.unsettled()
-            kept = set(saved.runs[key].unsettled() if saved and key in saved.runs else ())
-            lost = [one for one in waiting if one not in kept]
-            self._pending += len(kept) - len(waiting)
-            self._books.lose(key, lost, "corrupt", now)
-            self.counters.add("rows_unreadable", _rows(lost), run.table)
-        self._shelf.exchange(segment, saved)
+    def _mended(self, more: int) -> None:
+        self._pending += more
 
     def wait(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
         """Sleep until `ready()`, asked again at each change, or for `timeout_s` seconds; returns what it said last."""
@@ -391,7 +341,3 @@ class Spool:
             self._books.write()
             self._changed.notify_all()
             self._lock.release()
-
-
-def _rows(batches: Iterable[tuple[int, int]]) -> int:
-    return sum(last - first + 1 for first, last in batches)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -231,3 +234,73 @@ def test_a_folder_that_is_read_only_for_a_while(small_disk: Path, make_spool: Ma
     again = make_spool(directory=small_disk / "spool")
     assert firsts(again, "flows") == [6, 9, 12, 15, 18]
     assert len(list((small_disk / "spool").glob("*.seg"))) == 1
+
+
+@pytest.fixture
+def mortal_disk(tmp_path: Path) -> Any:
+    """An ext4 file system that can be made to fail: `die(root)`, and to come back as after a reboot: `revive()`."""
+    image, root = tmp_path / "image", tmp_path / "disk"
+    root.mkdir()
+    image.write_bytes(bytes(8 << 20))
+    made = subprocess.run(["mkfs.ext4", "-q", str(image)], capture_output=True, text=True, check=False)
+    mount = ["mount", "-o", "loop", str(image), str(root)]
+    if made.returncode or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no loop device or no ext4 here")
+    yield root, lambda: subprocess.run(["umount", str(root)], check=True) and subprocess.run(mount, check=True)
+    subprocess.run(["umount", "-l", str(root)], check=True)
+
+
+def die(root: Path) -> None:
+    """Every later write fails with EIO (EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_LOGFLUSH, linux/ext4.h)."""
+    fd = os.open(root, os.O_RDONLY)
+    fcntl.ioctl(fd, 0x8004587D, struct.pack("I", 1))
+    os.close(fd)
+
+
+@pytest.mark.root
+def test_a_disk_that_fails(mortal_disk: Any, make_spool: Make, sealed: Any) -> None:
+    root, revive = mortal_disk
+    spool = make_spool(directory=root / "spool", fsync="batch", segment_bytes=4096)
+    assert put(spool, sealed, "flows", 40) == 40
+    assert put(spool, sealed, "logins", 5) == 5
+    spool.acknowledge(spool.boot_id, "flows", 5)
+    boot = spool.boot_id
+    die(root)
+    assert put(spool, sealed, "flows", 3) == 0
+    assert spool.counters.get("append_failures", "EIO") == 3
+    list(spool.pending())
+    spool.acknowledge(spool.boot_id, "logins", 14)
+    spool.refuse(spool.boot_id, "flows", 6)
+    spool.close()
+    assert spool.counters.get("ledger_failures", "EIO") > 0
+    revive()
+    again = make_spool(directory=root / "spool")
+    assert firsts(again, "flows") == list(range(6, 120, 3))
+    assert firsts(again, "logins") == list(range(0, 15, 3)), "sent again: that they were stored could not be kept"
+    assert again.boot_id != boot
+    assert put(again, sealed, "flows", 1) == 1
+    again.close()
+
+
+@pytest.mark.root
+def test_a_disk_that_errors_have_made_read_only(mortal_disk: Any, make_spool: Make, sealed: Any) -> None:
+    """As the kernel does it, with files open for writing, by errors=remount-ro."""
+    root, revive = mortal_disk
+    subprocess.run(["mount", "-o", "remount,errors=remount-ro", str(root)], check=True)
+    spool = make_spool(directory=root / "spool", fsync="batch")
+    assert put(spool, sealed, "flows", 10) == 10
+    found = subprocess.run(["findmnt", "-no", "SOURCE", str(root)], capture_output=True, text=True, check=True)
+    trigger = Path("/sys/fs/ext4") / Path(found.stdout.strip()).name / "trigger_fs_error"
+    if not trigger.exists():
+        pytest.skip("this kernel cannot be asked for an error of ext4")
+    trigger.write_text("a test")
+    assert put(spool, sealed, "flows", 3) == 0
+    assert spool.counters.get("append_failures", "EROFS") == 3
+    assert firsts(spool, "flows") == list(range(0, 30, 3)), "what is there can be read and sent"
+    spool.acknowledge(spool.boot_id, "flows", 29)
+    assert spool.unsettled() == 0
+    spool.close()
+    revive()
+    again = make_spool(directory=root / "spool")
+    assert firsts(again, "flows") == list(range(0, 30, 3))
+    again.close()
