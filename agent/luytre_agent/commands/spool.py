@@ -130,7 +130,9 @@ def _row(name: str, table: str, share: Share) -> str:
 
 
 def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:,.1f} h" if seconds < 100 * 3600 else f"{seconds / 86400:,.1f} d"
+    if seconds < 3600:
+        return f"{seconds / 60:,.1f} min"
+    return f"{seconds / 3600:,.1f} h" if seconds < 1000 * 3600 else f"{seconds / 86400:,.1f} d"
 
 
 def show_verdict(arguments: argparse.Namespace) -> int:

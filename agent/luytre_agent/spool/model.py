@@ -20,7 +20,7 @@ class Config:
 
     directory: Path = setting(Path("/var/lib/luytre-agent/spool"), "folder of the spool; one agent per folder")
     max_bytes: int = setting(
-        1 << 30, "quota, bytes; when it is reached the lowest class gives way, oldest first, counted", at_least(1 << 16)
+        1 << 32, "quota, bytes; when it is reached the lowest class gives way, oldest first, counted", at_least(1 << 16)
     )
     max_age_hours: float = setting(
         0.0, "what waits for longer, by this host's clock, is dropped and counted; 0: nothing is", at_least(0)

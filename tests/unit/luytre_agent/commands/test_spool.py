@@ -44,7 +44,7 @@ def test_status(config: Path, spool: Spool, capsys: pytest.CaptureFixture[str]) 
     assert code == 0
     lines = text.splitlines()
     assert lines[0].startswith(f"spool    {spool.config.directory}, in use by process ")
-    assert lines[1].startswith("quota    1,073,741,824 bytes, 0.0% used by ")
+    assert lines[1].startswith("quota    4,294,967,296 bytes, 0.0% used by ")
     row = next(line for line in lines if line.startswith("last    flows")).split()
     assert row[2:4] == ["601", "6,010"]
     assert row[-1] == "2023-11-14T22:13:20Z"
