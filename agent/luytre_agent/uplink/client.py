@@ -278,7 +278,14 @@ class Uplink:
                 self._receive(session, message)
         except grpc.RpcError as error:
             said = error.details() or ""
-            return explain(error.code(), said, self.config.collector, self._tls, session.welcomed)
+            fault = explain(error.code(), said, self.config.collector, self._tls, session.welcomed)
+            if fault.kind == "closed" and not self._renewal.left_s():  # TLS told us no more than that
+                return Fault(
+                    "expired",
+                    f"our certificate {self._tls.certificate} has expired",
+                    "ask for a token and enrol again (luytre-agent enrol --again), or correct this host's clock",
+                )
+            return fault
         return Fault("ended", f"collector {self.config.collector} ended the stream")
 
     async def _mind(self, session: Session) -> Fault:

@@ -37,8 +37,9 @@ def due_at(mine: Facts, random: float) -> float:
 
 def wait_s(left_s: float, random: float) -> float:
     """Seconds until another attempt, if this one failed and so much validity is left: many attempts before the end,
-    an hour apart at most, and at least a second. `random`: from 0 to 1."""
-    return max(1.0, min(_LOOK_S, left_s / 20)) * (0.5 + random)
+    an hour apart at most, and at least a second. After the end only a clock that is set can help: an hour. `random`:
+    from 0 to 1."""
+    return (max(1.0, min(_LOOK_S, left_s / 20)) if left_s > 0 else _LOOK_S) * (0.5 + random)
 
 
 class Renewal:

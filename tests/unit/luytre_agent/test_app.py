@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from luytre_agent import config
 from luytre_agent.app import Agent, hello, uplink_addresses
+from luytre_agent.machine import kernel_boot_id, machine_id
 from luytre_agent.policy.model import Given
 from luytre_agent.sources import replay
 from luytre_agent.worker import State
@@ -152,6 +153,8 @@ def test_a_collector_without_an_address_is_said(caplog: pytest.LogCaptureFixture
 
 def test_hello_says_what_runs_where(configured: config.Config) -> None:
     said = hello(configured, "boot", 1.5)
+    assert (said.machine_id, said.kernel_boot_id) == (machine_id(), kernel_boot_id())
+    assert said.kernel_boot_id
     assert (said.protocol, said.boot_id, said.agent_time_us) == (1, "boot", 1_500_000)
     assert said.kernel == os.uname().release
     assert said.operating_system

@@ -34,7 +34,8 @@ def test_a_third_to_a_quarter_before_the_end() -> None:
 def test_attempts_come_closer_towards_the_end() -> None:
     assert wait_s(30 * 86_400, 0.5) == 3600
     assert wait_s(600, 0.5) == 30
-    assert wait_s(-5, 0.0) == 0.5
+    assert wait_s(5, 0.0) == 0.5
+    assert wait_s(-5, 0.5) == 3600
 
 
 @pytest.fixture
@@ -119,3 +120,12 @@ def test_a_ping_is_answered(authority: Any, collector: Any, renewing: Any) -> No
     uplink = renewing(authority.issue("web-01"), collector.port)
     until(lambda: uplink.counters.get("pings_answered") == 1)
     until(lambda: any(one.pong.nonce == 2**64 - 1 for one in collector.said))
+
+
+def test_an_expired_certificate_is_named(authority: Any, collector: Any, renewing: Any, caplog: Any) -> None:
+    collector.start(authority.issue("collector"))
+    files = authority.issue("web-01", days=-1)
+    uplink = renewing(files, collector.port)
+    until(lambda: uplink.counters.get("disconnects", "expired") >= 1)
+    assert f"our certificate {files.certificate} has expired; ask for a token and enrol again" in caplog.text
+    until(lambda: uplink.counters.get("renewals_failed", "unavailable") == 1)
