@@ -27,6 +27,9 @@ silent_after_s = 3.0
 grace_s = 6.0
 not_back_after_s = 0
 source_lost_after_s = 0.5
+[chains]
+interval_s = 0.5
+patience_s = 5.0
 """
 #: One source, which needs no rights and costs nothing.
 LIGHT = """
@@ -172,6 +175,52 @@ def test_an_interface_that_goes_is_a_source_lost(site: Site, ours: Start) -> Non
         assert alert["evidence"]["reason"]
         assert settle(site, 2.0) == ["Agent Lost a Source of Events"]
         assert agent.stop() == 0
+
+
+def chain_counters(site: Site) -> dict[str, int]:
+    """What the collector that runs, or the last one, counted of chains."""
+    rows = site.query(
+        "SELECT counter, sum(last) AS value FROM (SELECT counter, label, argMax(value, event_time) AS last"
+        " FROM collector_health WHERE component = 'chain' GROUP BY counter, label, boot_id) GROUP BY counter"
+    )
+    return {row["counter"]: int(row["value"]) for row in rows}
+
+
+def test_what_a_real_agent_sends_is_a_chain_also_over_kills_of_either(site: Site, ours: Start) -> None:
+    collector = ours(site.start_collector())
+    agent = ours(agent_of(site))
+    agent.start()
+    until(lambda: chain_counters(site).get("batches_verified", 0) > 5, site)
+    agent.kill()
+    agent.start()
+    time.sleep(3)
+    assert collector.stop() == 0
+    time.sleep(2)
+    ours(site.start_collector())
+    before = chain_counters(site)["batches_verified"]
+    until(lambda: chain_counters(site)["batches_verified"] > before + 5, site)
+    assert agent.stop() == 0
+    found = chain_counters(site)
+    assert not {"batches_broken", "batches_unverified", "batches_unchained", "gaps_met"} & set(found), found
+    assert not [name for name in names(site) if name.startswith(("Batch", "Rows"))]
+
+
+def test_a_segment_that_is_taken_out_of_the_spool_is_noticed(site: Site, ours: Start) -> None:
+    collector = ours(site.start_collector())
+    agent = ours(agent_of(site, LIGHT))
+    config = site.folder / "web-01.toml"
+    config.write_text(config.read_text().replace("[spool]\n", "[spool]\nsegment_bytes = 4096\n"))
+    agent.start()
+    until(lambda: chain_counters(site).get("batches_verified", 0) > 3, site)
+    collector.kill()
+    spool = site.folder / "spool-web-01"
+    agent.wait_until(lambda: len(list(spool.glob("*.seg"))) >= 6, 60)
+    sorted(spool.glob("*.seg"))[2].unlink()
+    ours(site.start_collector())
+    until(lambda: any(name.startswith("Rows of an Agent") for name in names(site)), site)
+    (alert,) = (row for row in alerts(site) if row["rule_name"].startswith("Rows of an Agent"))
+    assert (alert["agent_id"], alert["evidence"]["stream"]) == ("web-01", "agent_health")
+    assert int(alert["evidence"]["rows"]) > 0
 
 
 def test_a_clock_that_is_off(tmp_path: Path) -> None:
