@@ -13,6 +13,7 @@ from typing import Any
 
 from luytre_common import tls
 from luytre_common.errors import EXIT_FAILURE, EXIT_OK, LuytreError, Unavailable
+from luytre_common.policy import key_id, load_keys
 
 from luytre_agent import config, policy, uplink
 from luytre_agent.app import hello, uplink_addresses
@@ -78,6 +79,12 @@ def files(loaded: config.Config) -> Iterator[Finding]:
         yield certificate(tls.read(loaded.tls, "agent"), datetime.now(UTC))
     except LuytreError as error:
         yield Finding("certificate", False, *_split(error))
+    if loaded.policy.enabled and loaded.policy.key:
+        try:
+            names = ", ".join(map(key_id, load_keys(loaded.policy.key)))
+            yield Finding("policy key", True, f"{loaded.policy.key}: {names}")
+        except LuytreError as error:
+            yield Finding("policy key", False, *_split(error))
 
 
 def look(loaded: config.Config, timeout_s: float) -> Iterator[Finding]:

@@ -125,6 +125,20 @@ def test_dump_shows_what_counts(configured: Path, signer: Signer, capsys: pytest
     assert dumped().startswith("# without policy: ")
 
 
+def test_check_of_files_looks_at_the_key(configured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["check", "--config", str(configured), "--files", "--json"]
+    assert main(command) == 0
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)["checks"]] == [
+        "config",
+        "certificate",
+        "policy key",
+    ]
+    (configured.parent / "policy.pub").write_text("none")
+    assert main(command) == 1
+    (last,) = json.loads(capsys.readouterr().out)["checks"][-1:]
+    assert (last["ok"], last["remedy"]) == (False, "copy policy.pub there, from luytre-collector policy key init")
+
+
 def test_check_says_what_policy_does(configured: Path, signer: Signer, capsys: pytest.CaptureFixture[str]) -> None:
     off = "\n".join(
         f"sources.{kind}.enabled = false" for kind in ("packets", "processes", "sockets", "logins", "files")
