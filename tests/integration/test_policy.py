@@ -31,7 +31,7 @@ class Fleet:
         self.site.make(listen=f"127.0.0.1:{free_port()}", settings=settings)
         for name in ("keys", "thief"):
             assert self.operator("key", "init", "--dir", folder / name).returncode == 0
-        ours(self.site.start_collector())
+        self.collector = ours(self.site.start_collector())
 
     def operator(self, *arguments: str | Path) -> Any:
         return command([*COLLECTOR, "policy", *arguments])
@@ -187,4 +187,17 @@ def test_an_agent_that_is_killed_while_it_tries_a_policy_takes_it_back(fleet: Fl
     assert agent.log_text().count("files: running") == 2
     assert fleet.in_force()["version"] == kept
     assert fleet.states(kept)[-1] == "applied"
+    assert agent.stop() == 0
+
+
+def test_an_agent_that_loses_its_collector_with_a_policy_takes_it_back(fleet: Fleet) -> None:
+    agent = fleet.start_agent(trial_s=6.0)
+    wait(lambda: "connected to collector" in agent.log_text(), agent)
+    tried = fleet.publish("sources.files.enabled = false")
+    wait(lambda: f"policy {tried} is tried" in agent.log_text(), agent)
+    fleet.collector.kill()
+    wait(lambda: f"policy {tried} is taken back: the connection to the collector was lost" in agent.log_text(), agent)
+    wait(lambda: agent.log_text().count("files: running") == 2, agent)
+    fleet.ours(fleet.site.start_collector())
+    wait(lambda: fleet.states(tried)[-1:] == ["rolled_back"], agent)  # it was told of it when it was back
     assert agent.stop() == 0
