@@ -14,7 +14,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 	--no-emit-package luytre-common --no-emit-package luytre-agent --no-emit-package luytre-collector --no-emit-package luytre-rules
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto fmt lint test test-rust test-python bench bench-agent bench-collector bench-idle bench-store torture demo wheels deb sbom lock clean
+.PHONY: help setup proto fmt lint test test-rust test-python bench bench-agent bench-collector bench-idle bench-store torture demo wheels deb bundle sbom lock clean
 
 help: ## show this
 	@awk 'BEGIN {FS = ":.*## "; print "make TARGET\n"} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ wheels: setup ## wheels of the four distributions into dist/, for every glibc fr
 deb: wheels ## Debian packages of agent and collector into dist/; root, for the one with a Python of its own
 	$(BIN)/python -m deploy.package deb
 
+bundle: deb ## dist/bundle: all that hosts without a network need, with install.sh
+	$(BIN)/python -m deploy.package bundle
+
 sbom: wheels ## bills of materials (CycloneDX) into dist/
 	$(BIN)/python -m deploy.package sbom
 
@@ -99,6 +102,7 @@ lock: $(VENV)/.locked ## solve the dependencies anew, with hashes, naming no ind
 	$(COMPILE) --upgrade pyproject.toml --group dev --group build -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --group agent -c requirements/dev.txt -o requirements/agent.txt
 	$(COMPILE) pyproject.toml --group collector -c requirements/dev.txt -o requirements/collector.txt
+	echo ziglang | $(COMPILE) --upgrade - -o requirements/zig.txt
 
 clean: ## remove what was built; keeps the sources only
 	rm -rf $(VENV) agent/core/target build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache agent/luytre_agent/*.so

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from deploy.package import deb, sbom, wheels
+from deploy.package import bundle, deb, sbom, wheels
 from deploy.package.program import PROGRAMS, ROOT
 
 DIST = ROOT / "dist"
@@ -34,10 +34,15 @@ def main() -> int:
     )
     one.add_argument("--quick", action="store_true", help="hardly compressed")
     add("sbom", "write bills of materials")
+    one = add("bundle", "make the folder for hosts without a network, from wheels and packages in --dist")
+    one.add_argument("--into", type=Path, metavar="DIR", help="the folder (DIST/bundle)")
     arguments = parser.parse_args()
     programs = [PROGRAMS[name] for name in arguments.program or PROGRAMS]
     if arguments.command == "wheels":
         wheels.build_ours(arguments.dist, portable=not arguments.native)
+        return 0
+    if arguments.command == "bundle":
+        print(bundle.make(programs, arguments.dist, arguments.dist, arguments.into or arguments.dist / "bundle"))
         return 0
     for program in programs:
         for target in deb.TARGETS[program.short]:

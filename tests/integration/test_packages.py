@@ -43,8 +43,10 @@ def test_the_agents_life(folder: Folder) -> None:
     assert "not started before there is a certificate" in installed
     assert state(folder, "luytre-agent") == "ii  0.0.9-1"
     assert folder.well("luytre-agent", "--version").startswith("luytre-agent ")
-    assert folder.well("stat", "-c", "%U %G %a", "/var/lib/luytre-agent", "/etc/luytre/agent.toml").splitlines() == [
+    owned = ("/var/lib/luytre-agent", "/var/lib/luytre-agent/pki", "/etc/luytre/agent.toml")
+    assert folder.well("stat", "-c", "%U %G %a", *owned).splitlines() == [
         "luytre-agent luytre-agent 750",
+        "luytre-agent luytre-agent 700",
         "root luytre-agent 640",
     ]
     shell = folder.well("getent", "passwd", "luytre-agent").rpartition(":")[2].strip()

@@ -138,9 +138,9 @@ def certify(folder: Folder, name: str, role: str) -> None:
             ("edge.pem", f"{short}.pem"),
             ("edge.key", f"{short}.key"),
         ):
-            shutil.copy(made_in / source, folder.at(f"/etc/luytre/pki/{to}"))
-    folder.well("chown", name, f"/etc/luytre/pki/{short}.key")
-    folder.well("chmod", "600", f"/etc/luytre/pki/{short}.key")
+            shutil.copy(made_in / source, folder.at(f"/var/lib/{name}/pki/{to}"))
+    folder.well("chown", "--recursive", f"{name}:{name}", f"/var/lib/{name}/pki")
+    folder.well("chmod", "600", f"/var/lib/{name}/pki/{short}.key")
 
 
 def drop_in(machine: Booted, unit: str, text: str) -> None:
@@ -177,6 +177,8 @@ refused(lambda: socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM), errno.EAFNOS
 assert libc.unshare(0x10000000) == -1 and ctypes.get_errno() == errno.EPERM  # a user namespace
 assert libc.setns(os.open("/proc/self/ns/net", os.O_RDONLY), 0) == -1
 open("/var/lib/luytre-agent/own", "w").close(), os.unlink("/var/lib/luytre-agent/own")
+import subprocess  # as for the journal
+assert subprocess.run(["journalctl", "--version"], capture_output=True, check=True).stdout
 print("inside: as it should be")
 """
 

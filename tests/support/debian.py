@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 CODENAMES = {11: "bullseye", 12: "bookworm", 13: "trixie"}
 MIRROR = os.environ.get("LUYTRE_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 #: What a server has that the packages stand on, and systemd to run them.
-INCLUDED = "adduser,bash-completion,dbus,iproute2,procps,python3,systemd,systemd-sysv"
+INCLUDED = "adduser,bash-completion,dbus,iproute2,procps,python3,python3-venv,systemd,systemd-sysv"
 CGROUPS = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
 
 
@@ -32,7 +32,8 @@ def base(release: int = 12) -> Path:
     if not shutil.which("debootstrap"):
         pytest.skip("needs debootstrap; deploy/setup.sh --packages installs it")
     made = ROOT / f"build/debian-{release}"
-    if not (made / ".ready").exists():
+    done_with = made / ".made-with"
+    if not done_with.exists() or done_with.read_text() != INCLUDED:
         shutil.rmtree(made, ignore_errors=True)
         made.parent.mkdir(exist_ok=True)
         options = ["--variant=minbase", f"--include={INCLUDED}"]
@@ -43,7 +44,7 @@ def base(release: int = 12) -> Path:
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         for archive in (made / "var/cache/apt/archives").glob("*.deb"):
             archive.unlink()
-        (made / ".ready").touch()
+        done_with.write_text(INCLUDED)
     return made
 
 
