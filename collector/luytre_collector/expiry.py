@@ -15,7 +15,7 @@ import logging
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -128,19 +128,71 @@ def due(
     return steps
 
 
-def find(store: Reading, keeping: Keeping, now: float) -> list[Step]:
-    """What is to be deleted now (seconds since 1970)."""
+class Looked:
+    """Which days were looked at, and when something of them is due next. Rows hardly ever come to a day that is over:
+    to look at all of them every hour would only have all that is kept counted every hour."""
+
+    def __init__(self) -> None:
+        self._next: dict[tuple[str, datetime.date], datetime.date] = {}
+
+    def needs(self, table: str, day: datetime.date, today: datetime.date) -> bool:
+        """Whether something of this day may be due."""
+        return self._next.get((table, day), today) <= today
+
+    def saw(self, table: str, day: datetime.date, due_next: datetime.date) -> None:
+        """Nothing of it is due before this day."""
+        self._next[table, day] = due_next
+
+    def forget(self, table: str, before: datetime.date) -> None:
+        """Days that are in the table no more."""
+        for key in [key for key in self._next if key[0] == table and key[1] < before]:
+            del self._next[key]
+
+
+def find(store: Reading, keeping: Keeping, now: float, looked: Looked | None = None) -> list[Step]:
+    """What is to be deleted now (seconds since 1970); without looking again at days that were `looked` at in vain."""
     today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
-    found: defaultdict[tuple[str, datetime.date], dict[str, int]] = defaultdict(dict)
+    steps: list[Step] = []
     for table, day in DAILY.items():
-        days = keeping.config.alert_days if table in RECORDS else keeping.shortest
+        steps += _daily(store, keeping, today, table, day, looked or Looked())
+    return [*steps, *_alerts(store, keeping, today), *_agents(store, keeping, today)]
+
+
+def _daily(
+    store: Reading, keeping: Keeping, today: datetime.date, table: str, day: str, looked: Looked
+) -> Iterator[Step]:
+    days = keeping.config.alert_days if table in RECORDS else keeping.shortest
+    begin = _date(store.query(f"SELECT min({day}) AS day FROM {sql.DATABASE}.{table}").column("day")[0].as_py())
+    if begin == _EVER:  # there are no rows
+        return
+    looked.forget(table, begin)
+    old = [begin + datetime.timedelta(days=number) for number in range((today - begin).days - days)]
+    wanted = [one for one in old if looked.needs(table, one, today)]
+    for start in range(0, len(wanted), _DAYS_AT_ONCE):
+        some = wanted[start : start + _DAYS_AT_ONCE]
+        listed = ", ".join(f"toDate('{one}')" for one in some)
         rows = store.query(
             f"SELECT {day} AS day, agent_id, count() AS rows FROM {sql.DATABASE}.{table}"
-            f" WHERE day < toDate('{today - datetime.timedelta(days=days)}') GROUP BY day, agent_id"
+            f" WHERE day IN ({listed}) GROUP BY day, agent_id"
         )
+        found: dict[tuple[str, datetime.date], dict[str, int]] = {(table, one): {} for one in some}
         for row in rows.to_pylist():
             found[table, _date(row["day"])][row["agent_id"]] = row["rows"]
-    return [*due(keeping, today, found), *_alerts(store, keeping, today), *_agents(store, keeping, today)]
+        steps = due(keeping, today, found)
+        yield from steps
+        busy = {step.partition for step in steps}
+        for (_, one), agents in found.items():
+            if str(one) not in busy:
+                again = today + datetime.timedelta(days=_AGAIN_DAYS)
+                looked.saw(table, one, min(again, due_next(keeping, table, one, agents)))
+
+
+def due_next(keeping: Keeping, table: str, day: datetime.date, agents: Iterable[str]) -> datetime.date:
+    """When something of this day is due, whose rows are of these agents; holds end with the configuration. Pure."""
+    free = (name for name in agents if not keeping.held(name, day))
+    days = (keeping.config.alert_days if table in RECORDS else keeping.days(name) for name in free)
+    least = min(days, default=None)
+    return datetime.date.max if least is None else day + datetime.timedelta(days=least + 1)
 
 
 def _alerts(store: Reading, keeping: Keeping, today: datetime.date) -> Iterator[Step]:
@@ -180,6 +232,7 @@ class Expiry:
         self._keeping = keeping
         self._clock = clock
         self._counters = counters
+        self._looked = Looked()
         self._lock = threading.Lock()
 
     def run(self) -> None:
@@ -188,8 +241,8 @@ class Expiry:
             self.take(step)
 
     def due(self) -> list[Step]:
-        """What is to be deleted now."""
-        return find(self._store, self._keeping, self._clock())
+        """What is to be deleted now. Driven by one thread."""
+        return find(self._store, self._keeping, self._clock(), self._looked)
 
     def take(self, step: Step) -> None:
         """Do one deletion. To do it twice is no harm."""
@@ -223,8 +276,12 @@ class Expiry:
         return [f"first_seen: forgotten {days} days after the last sighting"]
 
 
-#: Deletions handed over in one request.
+#: Deletions handed over in one request; days that are looked at in one query.
 _AT_ONCE = 100
+_DAYS_AT_ONCE = 31
+
+#: Days after which a day is looked at again in any case: another collector's store may have been away for long.
+_AGAIN_DAYS = 7
 
 
 def expire(config: choose.Config, keeping: Keeping, now: float, *, apply: bool) -> list[Step]:

@@ -85,6 +85,10 @@ class Config:
     holds: list[Hold] = setting([], "what must not be deleted")
 
 
+#: Agents whose days are remembered.
+_REMEMBERED = 100_000
+
+
 class Keeping:
     """The configuration and the sites together. ConfigError names every fault between them."""
 
@@ -93,7 +97,8 @@ class Keeping:
         self._sites = declared
         if faults := list(_faults(config, declared)):
             raise ConfigError(None, faults)
-        self._system_of = lru_cache(maxsize=100_000)(declared.system_of)
+        self._system_of = lru_cache(maxsize=_REMEMBERED)(declared.system_of)
+        self.days = lru_cache(maxsize=_REMEMBERED)(self._days)
 
     @property
     def shortest(self) -> int:
@@ -105,7 +110,7 @@ class Keeping:
         """The most days for which any agent's rows are kept, or more."""
         return max(self._all_days())
 
-    def days(self, agent: str) -> int:
+    def _days(self, agent: str) -> int:
         """How many days the rows of this agent are kept."""
         system = self._system_of(agent)
         chosen = next((one.days for one in self.config.classes if self._covers(one, agent)), None)

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from luytre_common import settings
-from luytre_common.errors import ConfigError
+from luytre_common.errors import ConfigError, UserError
 from luytre_common.settings import at_least, at_most, not_empty, required, setting
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -74,10 +74,6 @@ class System:
     name: str = setting("", "its name in English")
     name_vi: str = setting("", "its name in Vietnamese")
 
-    def has(self, agent_id: str) -> bool:
-        """Whether it names this agent."""
-        return matches(agent_id, self.agents)
-
 
 @dataclass(frozen=True)
 class Sites:
@@ -87,8 +83,9 @@ class Sites:
     systems: list[System] = setting([], "information systems; an agent belongs to the first that names it")
 
     def system_of(self, agent_id: str) -> System | None:
-        """The system that an agent belongs to."""
-        return next((one for one in self.systems if one.has(agent_id)), None)
+        """The system that an agent belongs to: the first that names it."""
+        found = self._pattern.fullmatch(agent_id)
+        return self._owners[found.lastindex - 1] if found and found.lastindex else None
 
     def path(self, organisation: str) -> tuple[str, ...]:
         """The ids of an organisation and all above it, the topmost first; empty for none."""
@@ -107,6 +104,17 @@ class Sites:
     def system(self) -> dict[str, System]:
         """Systems by id."""
         return {one.id: one for one in self.systems}
+
+    @cached_property
+    def _owners(self) -> list[System]:
+        """The system of every pattern, in the order of the file."""
+        return [system for system in self.systems for _ in system.agents]
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        """All patterns as one, a group each; of several that fit, the first is taken. With none, nothing fits."""
+        patterns = [pattern for system in self.systems for pattern in system.agents]
+        return re.compile("|".join(f"({fnmatch.translate(one)})" for one in patterns) or r"(?!)")
 
     def unknown(self, kind: str, ids: Sequence[str]) -> list[str]:
         """Which of these ids of `organisations` or `systems` are not declared."""
@@ -128,6 +136,10 @@ def read(config: Config) -> Sites:
     fault in it."""
     if config.file is None:
         return NONE
+    try:
+        config.file.open("rb").close()
+    except OSError as error:
+        raise UserError(f"{config.file}: {error.strerror}; see sites.file in the configuration") from None
     found = settings.load(Sites, config.file)
     faults = list(_faults(found))
     if faults:

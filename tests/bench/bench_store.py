@@ -63,7 +63,7 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
         "a piece of a word in command lines": "process_command_line LIKE '%00777.tmp%'",
     },
     "sockets": {
-        "one address, all hosts": "source_ip = {source_ip} OR destination_ip = {source_ip}",
+        "one source, all hosts": "source_ip = {source_ip}",
         "sockets of a process": "process_entity_id = {process_entity_id}",
     },
     "files": {

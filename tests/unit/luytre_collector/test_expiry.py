@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from luytre_collector import query
-from luytre_collector.expiry import DAILY, RECORDS, Expiry, Step, due
+from luytre_collector.expiry import DAILY, RECORDS, Expiry, Step, due, due_next
 from luytre_collector.retention import Class, Config, Hold, Keeping
 from luytre_collector.sites import Organisation, Sites, System
 from luytre_collector.store import embedded, readonly
@@ -69,6 +69,22 @@ def test_nothing_young_and_nothing_held_goes(agents: dict[str, int], age: int) -
     for step in due(LEVELS, TODAY, {("flows", ago(age)): agents}):
         gone |= set(step.agents or agents)
     assert gone == {name for name in agents if age > limits[name]}
+
+
+@given(
+    st.lists(st.sampled_from(["commune-1", "web-1", "web-9", "db"]), unique=True),
+    st.integers(0, 400),
+    st.sampled_from(["flows", "ledger"]),
+)
+def test_nothing_is_due_before_it_is_said_to_be(agents: list[str], age: int, table: str) -> None:
+    day = ago(age)
+    said = due_next(LEVELS, table, day, agents)
+    found = {(table, day): dict.fromkeys(agents, 1)}
+    if said == datetime.date.max:
+        assert due(LEVELS, TODAY + datetime.timedelta(days=99_999), found) == []
+    else:
+        assert due(LEVELS, said - datetime.timedelta(days=1), found) == []
+        assert due(LEVELS, said, found) != []
 
 
 def test_the_ledger_is_kept_as_long_as_alerts() -> None:
@@ -150,6 +166,40 @@ def test_days_are_dropped_and_thinned(store: embedded.EmbeddedStore) -> None:
     assert found["rows_expired", "processes"] == 3
     assert found["days_thinned", "flows"] == 3
     assert found["days_dropped", "processes"] == 3
+
+
+def test_a_day_is_not_counted_again_before_something_of_it_is_due(
+    store: embedded.EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.command("TRUNCATE TABLE luytre.flows")
+    fill(store)
+    days, counted = [0], list[str]()
+    one = Expiry(store, LEVELS, lambda: time.time() + 86_400 * days[0], Counters("retention"))
+    query = store.query
+
+    def counting(statement: str, parameters: Any = None) -> Any:
+        counted.append(statement)
+        return query(statement, parameters)
+
+    monkeypatch.setattr(store, "query", counting)
+
+    def asked() -> int:
+        """Days of flows that were counted in one run."""
+        counted.clear()
+        one.run()
+        return sum(each.count("toDate('") for each in counted if "luytre.flows WHERE day IN" in each)
+
+    assert asked() == 370  # ages 31 to 400
+    assert asked() == 3  # those of which something was deleted, unless they are gone whole: 40, 200, 400
+    assert asked() == 0
+    assert left(store, "flows") == KEPT
+    days[0] = 1
+    assert asked() == 1  # the day that is 31 days old now
+    days[0] = 8
+    assert asked() >= 370  # all of them, a week later
+    days[0] = 21
+    one.run()
+    assert (10, "commune-1") not in left(store, "flows")
 
 
 def test_by_information_system(store: embedded.EmbeddedStore) -> None:

@@ -59,7 +59,7 @@ def test_names_are_written_in_one_way(tmp_path: Path) -> None:
 
 def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
     assert sites.read(sites.Config()) == sites.NONE
-    with pytest.raises(UserError, match="No such file"):
+    with pytest.raises(UserError, match=r"No such file or directory; see sites\.file"):
         sites.read(sites.Config(tmp_path / "gone.toml"))
 
 
@@ -132,6 +132,24 @@ def test_a_path_ends_whatever_is_above_what(above: dict[str, str]) -> None:
         path = declared.path(one)
         assert path[-1] == one
         assert len(set(path)) == len(path)
+
+
+@given(
+    st.lists(st.lists(st.text("ab-*?[].", min_size=1, max_size=4), min_size=1, max_size=3), max_size=6),
+    st.text("ab-.[]", max_size=4),
+)
+def test_the_first_pattern_that_fits_counts(patterns: list[list[str]], agent: str) -> None:
+    declared = Sites([Organisation("o")], [System(f"s{at}", "o", 1, some) for at, some in enumerate(patterns)])
+    first = next((one for one in declared.systems if sites.matches(agent, one.agents)), None)
+    assert declared.system_of(agent) == first
+
+
+def test_many_systems(tmp_path: Path) -> None:
+    """As many as communes."""
+    wards = [f"ward-{number:04d}" for number in range(3300)]
+    declared = Sites([Organisation("o")], [System(one, "o", 2, [f"{one}-*", f"{one}.*"]) for one in wards])
+    found = [declared.system_of(f"{one}-1") for one in wards]
+    assert [one.id for one in found if one] == wards
 
 
 def test_systems_and_organisations_that_are_not_there() -> None:
