@@ -1,6 +1,6 @@
 """From tables as earlier collectors left them to today's: tests/fixtures/schema, one folder for each state, as SHOW
-CREATE TABLE printed it. `first` is from before codecs, sums and retention by class; `v1` is the schema of version 1 when
-it was numbered; `v1_registers` has organisations, systems and agents, ledger, hash chains and policies."""
+CREATE TABLE printed it. `first` is from before codecs, sums and retention by class; `v1` is the schema of version 1
+when it was numbered; `v1_registers` has organisations, systems and agents, ledger, hash chains and policies."""
 
 from __future__ import annotations
 
