@@ -35,6 +35,8 @@ _PIECE = 500
 _DAYS = 2
 #: A gap of an agent that is never heard again is judged after so long.
 _LATEST_US = 86_400 * _SECOND
+#: Of one agent and table, a gap is told of so often; table `gaps` has them all.
+_QUIET_US = 3600 * _SECOND
 #: Seconds between looks at the gaps that are open.
 _JUDGE_S = 30.0
 
@@ -95,6 +97,7 @@ class ChainKeeper:
         self._clock = clock
         self._recalled = False
         self._judged_us = 0
+        self._told: dict[tuple[str, str], int] = {}
 
     def run(self) -> None:
         """Write down what is new, judge the gaps that are due. StoreUnavailableError: nothing is lost, call again."""
@@ -148,10 +151,14 @@ class ChainKeeper:
                 continue
             state, cause, missing = outcome
             settled.append(_row(gap, state, cause))
-            if state == "unexplained" or cause == "corrupt":
+            if (state == "unexplained" or cause == "corrupt") and self._is_to_be_told(gap, now_us):
                 alerts.append(_alert(gap, state, missing, now_us))
         if alerts:
-            self._raise_alerts(alerts)  # first: an alert that is made twice is one
+            try:
+                self._raise_alerts(alerts)  # first: an alert that is made twice is one
+            except BaseException:
+                self._told.clear()
+                raise
         self._insert(GAPS, settled)
         for *_, became, why in settled:
             if became == "explained":
@@ -161,6 +168,16 @@ class ChainKeeper:
             else:
                 self._counters.add("gaps_unexplained")
         self._counters.set("gaps_open", len(found) - len(settled))
+
+    def _is_to_be_told(self, gap: Gap, now_us: int) -> bool:
+        told = (gap.numbering[0], gap.table)
+        if now_us - self._told.get(told, -_QUIET_US) < _QUIET_US:
+            self._counters.add("gap_alerts_left_out")
+            return False
+        if len(self._told) > 10_000:
+            self._told.clear()
+        self._told[told] = now_us
+        return True
 
     def _outcome(self, gap: Gap, now_us: int) -> tuple[str, str, int] | None:
         """State, cause and number of rows that nobody explains; None while it is too early to say."""

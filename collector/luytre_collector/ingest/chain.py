@@ -31,7 +31,7 @@ Link = tuple[int, bytes]
 _REMEMBERED = 8
 #: Gaps that wait to be written down.
 _MOST_GAPS = 10_000
-#: Of one numbering, a broken batch is told of so often; the others are counted.
+#: Of one agent and table, a broken batch is told of so often; the others are counted.
 _QUIET_US = 600_000_000
 
 
@@ -60,7 +60,7 @@ class Chains:
         self._known: OrderedDict[Numbering, list[Link]] = OrderedDict()
         self._changed: dict[Numbering, int] = {}
         self._gaps: list[Gap] = []
-        self._told: dict[Numbering, int] = {}
+        self._told: dict[tuple[str, str], int] = {}
 
     def remember(self, links: Iterable[tuple[Numbering, Link]]) -> None:
         """What the store knows, at the start."""
@@ -113,7 +113,7 @@ class Chains:
                 self._known[numbering] = known
             else:
                 self._known.pop(numbering, None)
-        self._told.pop(numbering, None)  # what was to be told may not have been
+        self._told.pop((batch.sender.agent_id, batch.table.name), None)  # what was to be told may not have been
 
     def take_links(self) -> list[tuple[Numbering, Link, int]]:
         """The last link of every numbering that went on since this was asked last, and when its batch came."""
@@ -171,12 +171,13 @@ class Chains:
     def _broken(self, batch: Admitted, numbering: Numbering, how: str) -> Finding | None:
         self._counters.add("batches_broken", label=how)
         now_us = batch.collector_time_us
-        if now_us - self._told.get(numbering, -_QUIET_US) < _QUIET_US:
+        told = (batch.sender.agent_id, batch.table.name)
+        if now_us - self._told.get(told, -_QUIET_US) < _QUIET_US:
             self._counters.add("alerts_left_out")
             return None
         if len(self._told) > 10_000:
             self._told.clear()
-        self._told[numbering] = now_us
+        self._told[told] = now_us
         agent_id, boot_id, stream = numbering
         name = f"{batch.table.name}/{agent_id}/{boot_id}/{stream}"
         facts = {

@@ -26,6 +26,10 @@ from luytre_collector.ingest.states import States
 _SECOND = 1_000_000
 #: An agent of which nothing was heard for so long is forgotten.
 _FORGET_US = 7 * 86_400 * _SECOND
+#: Findings about one agent in an hour; more are counted, but for those that take their time by themselves.
+_MOST_IN_AN_HOUR = 60
+_HOUR_US = 3600 * _SECOND
+_SLOW = (Kind.SILENT, Kind.NOT_BACK)
 #: How often the store is asked about an agent that is silent already.
 _ASK_AGAIN_US = 30 * _SECOND
 
@@ -61,7 +65,7 @@ class _Agent:
     here: it came in since our start. goodbye_us: when it said goodbye, 0 if those were not its last words.
     missed: it was told of as not back. caught_up_us: what it had spooled before has come, by its last heartbeat.
     silence: names the silence that was told of and goes on; empty if none does. silent_since_us: the last sign before
-    it. told_us: arrival of the newest row before the last silence that was told of.
+    it. told_us: arrival of the newest row before the last silence that was told of. found: findings in the hour `hour`.
     """
 
     host_name: str
@@ -80,6 +84,8 @@ class _Agent:
     told_us: int = -1
     asked_us: int = 0
     caught_up_us: int = 0
+    hour: int = 0
+    found: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +307,14 @@ class Presence(Control):
     def _find(
         self, kind: Kind, agent_id: str, agent: _Agent, at_us: int, story: str, facts: Mapping[str, object]
     ) -> None:
-        if not self._is_ignored(agent_id):
+        if self._is_ignored(agent_id):
+            return
+        if agent.hour != at_us // _HOUR_US:
+            agent.hour, agent.found = at_us // _HOUR_US, 0
+        agent.found += 1
+        if agent.found > _MOST_IN_AN_HOUR and kind not in _SLOW:
+            self._counters.add("findings_left_out")
+        else:
             self._found.append(Finding(kind, agent_id, agent.host_name, at_us, story, facts))
 
     def _is_ignored(self, agent_id: str) -> bool:

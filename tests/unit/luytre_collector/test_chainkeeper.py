@@ -263,3 +263,18 @@ def test_two_collectors_tell_of_a_gap_once(store: embedded.EmbeddedStore) -> Non
     one.run(100)
     other.run(1000)
     assert len({alert.alert_id for alert in (*one.alerts, *other.alerts)}) == 1
+
+
+def test_an_agent_that_leaves_many_rows_out_is_told_of_once_an_hour(store: embedded.EmbeddedStore) -> None:
+    one, made = Kept(store), Chained()
+    one.take(*made.batches(60)[::2])
+    one.caught_up_us = NOW_US + 61 * SECOND
+    one.run()
+    assert len(one.gaps()) == 29
+    assert {state for _, _, state, _ in one.gaps()} == {"unexplained"}
+    assert len(one.alerts) == 1
+    assert one.counters.get("gap_alerts_left_out") == 28
+    one.take(*made.batches(2)[1:])
+    one.caught_up_us = one.now_us + 3700 * SECOND
+    one.run(3600)
+    assert len(one.alerts) == 2

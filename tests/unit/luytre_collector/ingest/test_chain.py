@@ -185,13 +185,16 @@ def test_what_was_not_stored_is_forgotten_and_what_was_before_is_not() -> None:
     assert one.chains.take_links() == []
 
 
-def test_of_one_numbering_not_more_than_an_alert_in_ten_minutes() -> None:
+def test_of_one_agent_and_table_not_more_than_an_alert_in_ten_minutes() -> None:
     one = Collector()
     made = Chained()
     bad = [altered(batch) for batch in made.batches(30)]
     assert len(one.take(bad)) == 1
     assert one.count("batches_broken", "altered") == 30
     assert one.counters.get("alerts_left_out") == 29
+    other = Chained(boot="00000000-0000-4000-8000-000000000007")
+    assert one.take([altered(other.batch())]) == []
+    assert len(one.take([altered(Chained("dns").batch())])) == 1
     (found,) = one.take([altered(made.batch())], now_us=NOW_US + 600_000_000)
     assert found.facts["first_sequence"] == 90
 

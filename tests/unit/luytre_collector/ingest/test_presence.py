@@ -366,3 +366,18 @@ def test_agents_of_long_ago_are_forgotten_but_not_those_that_were_named() -> Non
     assert one.gauge("agents_stopped") == 0
     assert kinds(one.after(400)) == []  # told of before
     assert one.gauge("agents_silent") == 1
+
+
+def test_an_agent_that_makes_trouble_on_purpose_floods_nobody_and_hides_nothing() -> None:
+    one = Watched()
+    for _ in range(500):
+        one.goodbye(one.enter())
+    assert len(one.look()) == 60
+    assert one.counters.get("findings_left_out") == 440
+    line = one.enter()
+    assert kinds(one.after(60)) == [Kind.SILENT]
+    one.beat(line)
+    one.now += 3600 * SECOND
+    one.presence.looked(one.now)
+    one.goodbye(one.enter())
+    assert Kind.STOPPED in kinds(one.look())
