@@ -82,6 +82,10 @@ class LiveCapture:
         owners: Owners | None = None,
     ) -> Self: ...
     def poll(self, timeout_s: float) -> list[Sealed]: ...
+    def ease(self, *, batch_seconds: float, details: bool, one_in: int) -> None:
+        """From now on batches are so old at most; without `details` no rows of `tls` are made; one flow in `one_in` is
+        looked at (1 all, 0 none). Rows of what was before come with the next batches. ValueError out of range."""
+
     def counters(self) -> dict[str, int]:
         """As of the end of the last call, by name; a label follows after a slash. Safe from any thread, never waits.
 
@@ -94,6 +98,8 @@ class LiveCapture:
         time_went_back: times that the clock of the packets went back by more than the inactive timeout.
         dns_crowded_out, tls_crowded_out: questions and hellos written incomplete because too many waited.
         dns_split: DNS messages over TCP that were not in one segment, and were not read.
+        unsampled_packets/TRANSPORT, unsampled_bytes/TRANSPORT, unsampled_connections/TRANSPORT: packets of flows that
+        were left out, their length (network layer), and those of them that ask for a connection.
         kernel_packets, kernel_dropped, kernel_freezes: frames that passed the filter; those that found the ring full;
         times it became full.
         """
@@ -156,6 +162,9 @@ class ProcessEvents:
         """What people should know about the rung, each a phrase. Nothing after `close`."""
 
     def poll(self, timeout_s: float) -> list[Sealed]: ...
+    def ease(self, batch_seconds: float) -> None:
+        """From now on batches are so old at most."""
+
     def counters(self) -> dict[str, int]: ...
     def close(self) -> list[Sealed]: ...
 
@@ -231,6 +240,9 @@ class SocketEvents:
         iterate: bool = True,
     ) -> Self: ...
     def poll(self, timeout_s: float) -> list[Sealed]: ...
+    def ease(self, batch_seconds: float) -> None:
+        """From now on batches are so old at most."""
+
     def lacks(self) -> list[str]:
         """What this rung could tell but cannot here, a line each."""
 

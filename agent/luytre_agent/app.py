@@ -1,7 +1,8 @@
 """The composition root: builds the parts, hands one's output to the next, starts them in order, stops them in reverse.
 
-sources -> workers -> spool -> uplink -> collector
-             health -^
+sources -> workers -> keeper -> spool -> uplink -> collector
+    ^        health ---^
+    +-- governor (what of them, when a budget binds)
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from luytre_agent.batch import Key, SealedBatch
 from luytre_agent.certificate import facts
 from luytre_agent.config import Config
 from luytre_agent.health import Health
-from luytre_agent.heartbeat import Governor, Heart, goodbye
+from luytre_agent.heartbeat import Heart, goodbye
+from luytre_agent.keeper import Keeper
+from luytre_agent.limits import Gauges, Governor
 from luytre_agent.machine import kernel_boot_id, machine_id
 from luytre_agent.policy import Policies
 from luytre_agent.settings import Settings
@@ -38,6 +41,7 @@ from luytre_agent.sources import Context, Makers, redaction, wanted
 from luytre_agent.sources.state import StateFile
 from luytre_agent.sources.watch.own import own_parts
 from luytre_agent.spool import Spool
+from luytre_agent.spool.classes import class_of
 from luytre_agent.supervisor import Supervisor
 from luytre_agent.uplink import Uplink
 from luytre_agent.uplink.backoff import Backoff
@@ -140,9 +144,14 @@ class Agent:
             () if makers else uplink_addresses(config.uplink.collector), own_parts(config.spool.directory, parts)
         )
         make = (lambda sources: makers()) if makers else (lambda sources: wanted(sources, context))
+        self.keeper = Keeper(self._append, self._lost, class_of, config.limits.queue_bytes, time.monotonic)
         self.supervisor = Supervisor(dict, self._keep, _retry_wait, config.sources.refresh_seconds)
-        #: Decides how much is done while the host has little to spare; None: everything is done.
+        #: Decides how much is done while the host has little to spare; without it, for capture files, everything is.
         self.governor: Governor | None = None
+        if makers is None:
+            self.governor = Governor(
+                config.limits, self._gauges, self.supervisor.ease, self._keep, lambda: self.spool.boot_id, clock
+            )
         heart = Heart(
             self.uplink.say,
             self.supervisor.workers,
@@ -172,15 +181,36 @@ class Agent:
         self._watchdog = Watchdog(self._service, self.hung)
         self._lifecycle = Lifecycle()
 
-    def _keep(self, batch: SealedBatch) -> None:
-        self.tally.add(Key(self.spool.boot_id, batch.table), balance.ROWS_CUT, batch.rows)
+    def _keep(self, batch: SealedBatch, patient: bool = False) -> None:
+        self.tally.add(self._key(batch), balance.ROWS_CUT, batch.rows)
+        self.keeper.take(batch, patient)
+
+    def _append(self, batch: SealedBatch) -> None:
         self.spool.append(batch, self._clock())
+
+    def _lost(self, batch: SealedBatch) -> None:
+        self.tally.add(self._key(batch), balance.ROWS_LOST, batch.rows, "queue")
+
+    def _key(self, batch: SealedBatch) -> Key:
+        return Key(self.spool.boot_id, batch.table)
+
+    def _gauges(self) -> Gauges:
+        # As of the last row of health: the spool itself may be waiting for its disk.
+        spool = self.config.spool
+        return Gauges(
+            spool_bytes=self.spool.counters.get("bytes"),
+            spool_quota=spool.max_bytes,
+            spool_directory=spool.directory,
+            queue=self.keeper.fill,
+        )
 
     def samples(self) -> list[Sample]:
         """Every counter of the agent."""
         return [
             *self.supervisor.samples(),
             *redaction.samples(),
+            *(self.governor.samples() if self.governor else ()),
+            *self.keeper.samples(),
             *self.spool.samples(),
             *self.uplink.samples(),
             *self.balance.counters.samples(),
@@ -197,10 +227,15 @@ class Agent:
 
         `ended` is called, in any thread, once every source has come to its end.
         """
+        if self.governor:
+            self.governor.prepare()
         self._lifecycle.start("spool", self.spool.open, self.spool.close)
         self._lifecycle.start("policy", self._follow_policy, lambda: None)
         self._lifecycle.start("ledger", self.balance.recall, self.balance.leave)
         self._lifecycle.start("uplink", self.uplink.start, self._hang_up)
+        self._lifecycle.start("keeper", self.keeper.start, self.keeper.stop)
+        if self.governor:
+            self._lifecycle.start("governor", self.governor.start, self.governor.stop)
         self._lifecycle.start("health", self.health.start, self.health.stop)
         self._lifecycle.start("balance", self.balance.start, self.balance.stop)
         self._lifecycle.start("sources", partial(self._start_sources, ended), self.supervisor.stop)

@@ -40,9 +40,15 @@ ROWS_ACKNOWLEDGED = "rows_acknowledged"
 PACKETS_SEEN = "packets_seen"
 KERNEL_DROPPED = "kernel_dropped"
 UNDECODED = "undecoded"
+UNSAMPLED = "unsampled"
 
 #: Counters of the core that are entries of the balance. What has a cause has it behind the slash.
-_OF_PACKETS = {"packets": PACKETS_SEEN, "kernel_dropped": KERNEL_DROPPED, "undecoded": UNDECODED}
+_OF_PACKETS = {
+    "packets": PACKETS_SEEN,
+    "kernel_dropped": KERNEL_DROPPED,
+    "undecoded": UNDECODED,
+    "unsampled_packets": UNSAMPLED,
+}
 _COMPONENTS = ("packets", "replay")
 
 

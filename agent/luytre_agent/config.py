@@ -13,7 +13,7 @@ from luytre_common.errors import ConfigError
 from luytre_common.policy import ALLOWED
 from luytre_common.settings import required, setting
 
-from luytre_agent import balance, health, policy, sources, spool, uplink
+from luytre_agent import balance, health, limits, policy, sources, spool, uplink
 from luytre_agent.sources import redaction
 
 
@@ -40,6 +40,7 @@ class Config:
     agent: Agent = setting(Agent(), "the agent itself")
     spool: spool.Config = setting(spool.Config(), "the disk spool")
     sources: sources.Config = setting(sources.Config(), "where rows come from")
+    limits: limits.Config = setting(limits.Config(), "what the agent may use of its host")
     redact: redaction.Config = setting(redaction.Config(), "secrets in command lines and log lines")
     health: health.Config = setting(health.Config(), "the agent's own counters")
     ledger: balance.Config = setting(balance.Config(), "the balance of packets and rows")

@@ -11,9 +11,9 @@ from luytre_common.errors import LuytreError
 from luytre_common.lifecycle import background
 from luytre_common.telemetry import Counters, Sample
 
-from luytre_agent.batch import SealedBatch
+from luytre_agent.ease import FULL, Ease
 from luytre_agent.sources import Makers
-from luytre_agent.worker import State, Worker
+from luytre_agent.worker import Sink, State, Worker
 
 _log = logging.getLogger("luytre.sources")
 
@@ -27,7 +27,7 @@ class Supervisor:
     def __init__(
         self,
         wanted: Callable[[], Makers],
-        sink: Callable[[SealedBatch], object],
+        sink: Sink,
         wait_s: Callable[[int], float],
         refresh_s: float,
     ) -> None:
@@ -36,6 +36,7 @@ class Supervisor:
         self._sink = sink
         self._wait_s = wait_s
         self._refresh_s = refresh_s
+        self._ease = FULL
         self._ended: Callable[[], object] = lambda: None
         self._workers: dict[str, Worker] = {}
         self._lock = threading.Lock()
@@ -86,6 +87,13 @@ class Supervisor:
         """How often the source of this name has failed."""
         return self.counters.get("source_failures", name)
 
+    def ease(self, ease: Ease) -> None:
+        """Have all sources do less, or all again; also those that come later."""
+        with self._lock:
+            self._ease = ease
+            for worker in self._workers.values():
+                worker.ease(ease)
+
     def finished(self) -> bool:
         """Whether every source has come to its end (files only)."""
         workers = self.workers()
@@ -126,6 +134,7 @@ class Supervisor:
                 self._workers[name] = Worker(
                     name, makers[name], self._sink, self.counters, self._wait_s, self._one_ended
                 )
+                self._workers[name].ease(self._ease)
                 self._workers[name].start()
         if count:
             self.counters.add("sources_appeared", len(new))

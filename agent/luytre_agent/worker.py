@@ -13,6 +13,7 @@ from luytre_common.lifecycle import background
 from luytre_common.telemetry import Counters, Sample
 
 from luytre_agent.batch import SealedBatch
+from luytre_agent.ease import FULL, Ease
 from luytre_agent.sources.base import Source
 
 _log = logging.getLogger("luytre.sources")
@@ -33,6 +34,10 @@ class State(Enum):
     FINISHED = "finished"
 
 
+#: Takes a batch; if told to be patient, returns only once it is on the disk or given up.
+Sink = Callable[[SealedBatch, bool], object]
+
+
 class Worker:
     """Drives the source that `make` makes. `wait_s` gives the seconds before the n-th try in a row; `ended` is called
     once the source has come to its end."""
@@ -41,7 +46,7 @@ class Worker:
         self,
         name: str,
         make: Callable[[], Source],
-        sink: Callable[[SealedBatch], object],
+        sink: Sink,
         counters: Counters,
         wait_s: Callable[[int], float],
         ended: Callable[[], object] = lambda: None,
@@ -56,6 +61,7 @@ class Worker:
         self._counters = counters
         self._wait_s = wait_s
         self._ended = ended
+        self._ease = FULL
         self._stopping = threading.Event()
         self._samples: Sequence[Sample] = ()
         self._step = ("wait", 0.0)
@@ -64,6 +70,10 @@ class Worker:
     def start(self) -> None:
         """Begin. `settled` is set once it is known whether the source is available."""
         self._thread.start()
+
+    def ease(self, ease: Ease) -> None:
+        """Have the source do less, or all again, from its next poll on; from any thread."""
+        self._ease = ease
 
     def ask_to_stop(self) -> None:
         """Stop soon; `join` waits for it."""
@@ -110,10 +120,17 @@ class Worker:
 
     def _drive(self, source: Source) -> None:
         gone: Unavailable | None = None
+        ease, rest_s = FULL, 0.0
         try:
             while not self._stopping.is_set() and not source.finished:
+                if ease is not self._ease:
+                    ease = self._ease
+                    rest_s = source.ease(ease)
                 self._begin("poll")
                 self._take(source, source.poll(POLL_S))
+                if rest_s:
+                    self._begin("wait")
+                    self._stopping.wait(rest_s)
         except Unavailable as error:
             gone = error
         except Exception:  # noqa: BLE001 # as above
@@ -140,8 +157,10 @@ class Worker:
 
     def _take(self, source: Source, batches: Sequence[SealedBatch]) -> None:
         self._samples = source.samples() or self._samples
+        if source.patient:
+            self._begin("wait")  # for the disk, perhaps
         for batch in batches:
-            self._sink(batch)
+            self._sink(batch, source.patient)
 
     def _become(self, state: State) -> None:
         self.state = state

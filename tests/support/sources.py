@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from luytre_agent.ease import Ease
 from luytre_common.errors import Unavailable
 from luytre_common.telemetry import Sample
 
@@ -27,6 +28,7 @@ class Scripted:
     """`polls` are the answers to `poll`, exceptions among them are raised; after the last it is finished or idle."""
 
     name: str = "scripted"
+    patient: bool = False
     polls: list[Any] = field(default_factory=list)
     unavailable: str = ""
     finishes: bool = False
@@ -35,6 +37,8 @@ class Scripted:
     opened: int = 0
     closed: int = 0
     fault: str = ""
+    eased: list[Ease] = field(default_factory=list)
+    rest_s: float = 0.0
 
     def open(self) -> None:
         self.opened += 1
@@ -49,6 +53,10 @@ class Scripted:
         if isinstance(answer, Exception):
             raise answer
         return list(answer)
+
+    def ease(self, ease: Ease) -> float:
+        self.eased.append(ease)
+        return self.rest_s
 
     def samples(self) -> Sequence[Sample]:
         return [Sample(self.name, "closed", "", self.closed)]

@@ -41,6 +41,7 @@ pub static FLOWS: Table = Table {
         Column { name: "connection_state", kind: Kind::Name, maker: Maker::Agent },
         Column { name: "connection_history", kind: Kind::Name, maker: Maker::Agent },
         Column { name: "flow_end_reason", kind: Kind::Name, maker: Maker::Agent },
+        Column { name: "flow_sampling_rate", kind: Kind::U32, maker: Maker::Agent },
         Column { name: "tcp_handshake_rtt", kind: Kind::U32, maker: Maker::Agent },
         Column { name: "process_pid", kind: Kind::U32, maker: Maker::Agent },
         Column { name: "process_entity_id", kind: Kind::U64, maker: Maker::Agent },
@@ -117,8 +118,10 @@ pub struct FlowsRow<'a> {
     pub connection_state: &'a str,
     /// Zeek's history letters, upper case from the originator.
     pub connection_history: &'a str,
-    /// idle, end (FIN or RST), stop (end of capture), evicted; or active: the flow goes on. A flow has exactly one row that is not active.
+    /// idle, end (FIN or RST), stop (end of capture), evicted, sampled (left out from now on: flow_sampling_rate); or active: the flow goes on. A flow has exactly one row that is not active.
     pub flow_end_reason: &'a str,
+    /// One flow in so many was looked at, chosen by a hash, each of them whole: 1 all; 0 an older agent's, all. Sums of bytes and packets times the rate are estimates of all.
+    pub flow_sampling_rate: u32,
     /// Time from SYN to the ACK of the SYN-ACK, microseconds; 0 if not seen.
     pub tcp_handshake_rtt: u32,
     /// Process id in the agent's pid namespace.
@@ -179,21 +182,22 @@ impl FlowsRow<'_> {
         builder.name(22, self.connection_state);
         builder.name(23, self.connection_history);
         builder.name(24, self.flow_end_reason);
-        builder.u32(25, self.tcp_handshake_rtt);
-        builder.u32(26, self.process_pid);
-        builder.u64(27, self.process_entity_id);
-        builder.name(28, self.process_name);
-        builder.name(29, self.process_executable);
-        builder.text(30, self.process_command_line);
-        builder.u32(31, self.user_id);
-        builder.name(32, self.user_name);
-        builder.u64(33, self.process_parent_entity_id);
-        builder.name(34, self.process_parent_name);
-        builder.name(35, self.systemd_unit);
-        builder.name(36, self.container_id);
-        builder.u64(37, self.network_namespace_id);
-        builder.name(38, self.attribution_method);
-        builder.u8(39, self.attribution_confidence);
+        builder.u32(25, self.flow_sampling_rate);
+        builder.u32(26, self.tcp_handshake_rtt);
+        builder.u32(27, self.process_pid);
+        builder.u64(28, self.process_entity_id);
+        builder.name(29, self.process_name);
+        builder.name(30, self.process_executable);
+        builder.text(31, self.process_command_line);
+        builder.u32(32, self.user_id);
+        builder.name(33, self.user_name);
+        builder.u64(34, self.process_parent_entity_id);
+        builder.name(35, self.process_parent_name);
+        builder.name(36, self.systemd_unit);
+        builder.name(37, self.container_id);
+        builder.u64(38, self.network_namespace_id);
+        builder.name(39, self.attribution_method);
+        builder.u8(40, self.attribution_confidence);
         builder.end_row();
     }
 }
@@ -1066,11 +1070,11 @@ pub struct LedgerRow<'a> {
     pub ledger_boot_id: &'a str,
     /// The stream that is spoken of; of packets, the interface or capture file.
     pub ledger_stream: &'a str,
-    /// packets_seen, kernel_dropped, undecoded; rows_cut, rows_spooled, rows_lost, rows_sent, rows_resent, rows_acknowledged; gap: rows that had numbers and will never come.
+    /// packets_seen, kernel_dropped, undecoded, unsampled (of flows left out); rows_cut, rows_spooled, rows_lost, rows_sent, rows_resent, rows_acknowledged; gap: rows that had numbers and will never come; degraded: a step of the agent's ladder begins, restored: it ends (cause start: whatever an earlier start left, stop: the agent ended).
     pub ledger_entry: &'a str,
-    /// Why: quota, age, disk, corrupt, refused; of undecoded, what.
+    /// Why: quota, age, disk, queue, corrupt, refused; of packets, what; of a step, the budget: cpu, memory, disk, spool, uplink.
     pub ledger_cause: &'a str,
-    /// Packets or rows in this interval.
+    /// Packets or rows in this interval; the number of the step.
     pub ledger_count: u64,
     /// Of a gap: the number of its first row.
     pub ledger_first_sequence: u64,

@@ -8,6 +8,7 @@ from typing import Protocol
 from luytre_common.telemetry import Sample
 
 from luytre_agent.batch import SealedBatch
+from luytre_agent.ease import Ease
 
 __all__ = ["SealedBatch", "Source"]
 
@@ -20,6 +21,9 @@ class Source(Protocol):
     """
 
     name: str
+    #: Whether what it reads is kept for it however long it takes (a file). If not, as in a ring of the kernel, its
+    #: batches are never waited for.
+    patient: bool
 
     def open(self) -> None:
         """Acquire sockets, rings, programs. Raises `luytre_common.errors.Unavailable` with reason and remedy."""
@@ -27,6 +31,10 @@ class Source(Protocol):
     def poll(self, timeout_s: float) -> Sequence[SealedBatch]:
         """Work for at most about `timeout_s` seconds; return the batches that became full or due. Never raises for bad
         input: that is counted. Raises `Unavailable` if what it reads has gone away (an interface)."""
+
+    def ease(self, ease: Ease) -> float:
+        """Do less, or all again: from the next poll on, in the thread that polls. Returns how many seconds to rest
+        between two polls."""
 
     def samples(self) -> Sequence[Sample]:
         """The counters of this source now."""

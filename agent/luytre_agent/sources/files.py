@@ -28,6 +28,7 @@ from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Counters, RateLimited, Sample
 from luytre_common.wire.limits import MAX_ROWS
 
+from luytre_agent.ease import Ease
 from luytre_agent.sources.base import SealedBatch, Source
 from luytre_agent.sources.rows import Rows
 from luytre_agent.sources.watch.changes import Change, Changes, Snapshot
@@ -81,6 +82,7 @@ class Files:
     """Changes of the watched files of this host."""
 
     name = "files"
+    patient = False
 
     def __init__(
         self,
@@ -314,6 +316,11 @@ class Files:
     def _between(self) -> None:
         """While a large file is hashed: who wrote others must not be gone when it is done."""
         self._drain()
+
+    def ease(self, ease: Ease) -> float:
+        """See `Source.ease`: later batches, then rests."""
+        self._rows.ease(ease.batch_seconds)
+        return ease.rest_seconds
 
     def samples(self) -> Sequence[Sample]:
         """See `Source.samples`. `refused` counts the rungs that were tried in vain."""

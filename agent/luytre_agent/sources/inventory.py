@@ -15,6 +15,7 @@ from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Counters, RateLimited, Sample
 from luytre_common.wire.limits import MAX_ROWS
 
+from luytre_agent.ease import Ease
 from luytre_agent.sources.base import SealedBatch, Source
 from luytre_agent.sources.host import accounts, bpf, clocks, packages, ports, system, units
 from luytre_agent.sources.host.things import Change, Facts, differences, pairs
@@ -118,6 +119,7 @@ class Inventory:
     """
 
     name = "inventory"
+    patient = True
 
     def __init__(
         self,
@@ -250,6 +252,11 @@ class Inventory:
                 "inventory_after": pairs(change.after),
             }
         )
+
+    def ease(self, ease: Ease) -> float:
+        """See `Source.ease`: later batches, then rests."""
+        self._rows.ease(ease.batch_seconds)
+        return ease.rest_seconds
 
     def samples(self) -> Sequence[Sample]:
         """See `Source.samples`."""

@@ -8,6 +8,7 @@ from typing import Protocol
 from luytre_common.errors import Unavailable
 from luytre_common.telemetry import Sample
 
+from luytre_agent.ease import Ease
 from luytre_agent.sources.base import SealedBatch
 
 
@@ -16,6 +17,9 @@ class KernelEvents(Protocol):
 
     def poll(self, timeout_s: float) -> Sequence[SealedBatch]:
         """Work for about so long; the batches that became full or due."""
+
+    def ease(self, batch_seconds: float) -> None:
+        """From now on batches are so old at most."""
 
     def counters(self) -> Mapping[str, int]:
         """The totals as of the last `poll` or `close`."""
@@ -30,14 +34,22 @@ class LadderSource:
     name = ""
     #: What it watches, as error lines say it.
     what = ""
+    #: Whether it is among the last that do less.
+    essential = False
+    patient = False
 
     def __init__(
-        self, rungs: Sequence[str], attach: Callable[[str], KernelEvents], remedy: Callable[[str], Sequence[str]]
+        self,
+        rungs: Sequence[str],
+        attach: Callable[[str], KernelEvents],
+        remedy: Callable[[str], Sequence[str]],
+        batch_seconds: float = 1.0,
     ) -> None:
         """`remedy` makes of all that the system answered, in lower case, what would help."""
         self._rungs = rungs
         self._attach = attach
         self._remedy = remedy
+        self._batch_seconds = batch_seconds
         self._events: KernelEvents | None = None
         self._last: Mapping[str, int] = {}
         #: The rung that answered; empty before `open`.
@@ -74,6 +86,14 @@ class LadderSource:
             return self._events.poll(timeout_s) if self._events else ()
         except OSError as error:
             raise Unavailable(f"{self.what}: {self.rung}: {error}", "it is tried again by itself") from error
+
+    def ease(self, ease: Ease) -> float:
+        """See `Source.ease`: later batches, then rests, in which the kernel's ring may become full and count what it
+        drops; of what is essential, only later batches, as the last of all."""
+        if self._events:
+            older = ease.essential_batch_seconds if self.essential else ease.batch_seconds
+            self._events.ease(max(self._batch_seconds, older))
+        return 0.0 if self.essential else ease.rest_seconds
 
     def samples(self) -> Sequence[Sample]:
         """See `Source.samples`; split by rung. `refused` counts the rungs that were tried in vain, `lacking` what the

@@ -14,6 +14,7 @@ from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Counters, Sample
 from luytre_common.wire.limits import MAX_ROWS
 
+from luytre_agent.ease import Ease
 from luytre_agent.sources import readable
 from luytre_agent.sources.base import SealedBatch, Source
 from luytre_agent.sources.logs import utmp
@@ -62,6 +63,7 @@ class Logins:
     """All logs about logins of this host. clock: seconds since 1970."""
 
     name = "logins"
+    patient = True
 
     def __init__(self, config: Config, state_directory: Path, clock: Callable[[], float] = time.time) -> None:
         self._config = config
@@ -134,6 +136,11 @@ class Logins:
             self._place_at = time.monotonic() + _PLACE_S
             self._safe = self._place()
         return batches
+
+    def ease(self, ease: Ease) -> float:
+        """See `Source.ease`: later batches, as the last of all."""
+        self._rows.ease(ease.essential_batch_seconds)
+        return 0.0
 
     def samples(self) -> Sequence[Sample]:
         """See `Source.samples`; split by file."""

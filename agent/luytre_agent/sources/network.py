@@ -21,6 +21,7 @@ from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Counters, Sample
 from luytre_common.wire.limits import MAX_ROWS
 
+from luytre_agent.ease import Ease
 from luytre_agent.sources.base import SealedBatch, Source
 from luytre_agent.sources.host import name_files, nftables, rtnetlink
 from luytre_agent.sources.host.files import content, mark
@@ -66,6 +67,7 @@ class Network:
     """The network configuration of one network namespace."""
 
     name = "network"
+    patient = False
 
     def __init__(
         self,
@@ -237,6 +239,11 @@ class Network:
         now = int(self._clock() * 1_000_000)
         for row in rows:
             self._rows.add({"event_time": now, **row})
+
+    def ease(self, ease: Ease) -> float:
+        """See `Source.ease`: later batches, then rests."""
+        self._rows.ease(ease.batch_seconds)
+        return ease.rest_seconds
 
     def samples(self) -> Sequence[Sample]:
         """See `Source.samples`."""

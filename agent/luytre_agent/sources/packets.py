@@ -12,6 +12,7 @@ from luytre_common.telemetry import Sample
 from luytre_common.wire.limits import MAX_ROWS
 
 from luytre_agent import _core
+from luytre_agent.ease import Ease
 from luytre_agent.sources.base import SealedBatch, Source
 from luytre_agent.sources.interfaces import interfaces_up
 
@@ -51,6 +52,8 @@ class Config:
 
 class Packets:
     """The packets of one interface. `exclude`: addresses and ports of our own uplink; `owners` know whose flows are."""
+
+    patient = False
 
     def __init__(
         self,
@@ -98,6 +101,13 @@ class Packets:
             return self._capture.poll(timeout_s)
         except OSError as error:
             raise Unavailable(str(error), "it is tried again") from None
+
+    def ease(self, ease: Ease) -> float:
+        """See `Source.ease`: later batches, no details, fewer flows, none."""
+        if self._capture:
+            seconds = max(self._config.batch_seconds, ease.batch_seconds)
+            self._capture.ease(batch_seconds=seconds, details=ease.details, one_in=ease.one_in)
+        return 0.0
 
     def samples(self) -> Sequence[Sample]:
         """See `Source.samples`; split by interface."""

@@ -45,11 +45,14 @@ class Processes(LadderSource):
 
     name = "processes"
     what = "process events"
+    essential = True
 
     def __init__(self, config: Config, owners: _core.Owners | None = None) -> None:
         self._config = config
         self._owners = owners
-        super().__init__(LADDER if config.rung == "auto" else (config.rung,), self._open_rung, _remedies)
+        super().__init__(
+            LADDER if config.rung == "auto" else (config.rung,), self._open_rung, _remedies, config.batch_seconds
+        )
 
     def _open_rung(self, rung: str) -> _core.ProcessEvents:
         config = self._config

@@ -14,6 +14,7 @@ from luytre_common.telemetry import Sample
 from luytre_common.wire.limits import MAX_ROWS
 
 from luytre_agent import _core
+from luytre_agent.ease import Ease
 from luytre_agent.sources.base import SealedBatch, Source
 
 #: Packets read between two looks at the clock and the stop flag: some tens of milliseconds.
@@ -33,6 +34,8 @@ class Config:
 
 class Replay:
     """One capture file. `fault` says, once it is finished, what was wrong with it; empty if nothing."""
+
+    patient = True
 
     def __init__(self, config: Config, path: Path) -> None:
         self.name = f"replay:{path}"
@@ -67,6 +70,10 @@ class Replay:
         self._finished = self._file.finished
         self.fault = self._file.fault
         return batches
+
+    def ease(self, ease: Ease) -> float:  # a source like all others
+        """See `Source.ease`: a file is read as fast as it goes, and waits."""
+        return 0.0
 
     def samples(self) -> Sequence[Sample]:
         """See `Source.samples`; split by file name."""

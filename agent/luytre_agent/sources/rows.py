@@ -29,7 +29,7 @@ class Rows:
         self._table = table
         self._counters = counters
         self._batch_rows = batch_rows
-        self._batch_seconds = batch_seconds
+        self._configured_seconds = self._batch_seconds = batch_seconds
         self._clock = clock
         self._builder = _core.TableBuilder(table)
         self._sealed: list[SealedBatch] = []
@@ -49,6 +49,10 @@ class Rows:
         if self._builder.rows >= self._batch_rows:
             self._seal()
         return True
+
+    def ease(self, batch_seconds: float) -> None:
+        """From now on a batch may be so old, or as old as configured if that is more."""
+        self._batch_seconds = max(self._configured_seconds, batch_seconds)
 
     @property
     def waiting(self) -> int:

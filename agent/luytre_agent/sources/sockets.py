@@ -53,7 +53,9 @@ class Sockets(LadderSource):
     def __init__(self, config: Config, owners: _core.Owners) -> None:
         self._config = config
         self._owners = owners
-        super().__init__(LADDER if config.rung == "auto" else (config.rung,), self._open_rung, _remedies)
+        super().__init__(
+            LADDER if config.rung == "auto" else (config.rung,), self._open_rung, _remedies, config.batch_seconds
+        )
 
     @property
     def notes(self) -> list[str]:

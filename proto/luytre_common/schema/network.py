@@ -224,9 +224,16 @@ FLOWS = Table(
         Column(
             "flow_end_reason",
             Kind.NAME,
-            "idle, end (FIN or RST), stop (end of capture), evicted; or active: the flow goes on. "
-            "A flow has exactly one row that is not active",
+            "idle, end (FIN or RST), stop (end of capture), evicted, sampled (left out from now on: "
+            "flow_sampling_rate); or active: the flow goes on. A flow has exactly one row that is not active",
             example="idle",
+        ),
+        Column(
+            "flow_sampling_rate",
+            Kind.U32,
+            "One flow in so many was looked at, chosen by a hash, each of them whole: 1 all; 0 an older agent's, all. "
+            "Sums of bytes and packets times the rate are estimates of all",
+            example="1",
         ),
         Column(
             "tcp_handshake_rtt",

@@ -20,7 +20,7 @@ from tests.support.sources import Batch, Scripted
 
 
 def make(wanted: Any, got: list[Any], refresh_s: float = 600.0) -> Supervisor:
-    return Supervisor(wanted, got.append, lambda failures: 600.0, refresh_s)
+    return Supervisor(wanted, lambda batch, patient: got.append(batch), lambda failures: 600.0, refresh_s)
 
 
 def test_without_any_source_it_does_not_start_and_says_every_reason() -> None:

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+from luytre_agent.ease import Ease
 from luytre_agent.worker import State, Worker
 from luytre_common.errors import Unavailable
 from luytre_common.telemetry import Counters
@@ -14,7 +15,7 @@ from tests.support.sources import Batch, Scripted
 
 def run(source: Scripted, counters: Counters, waits: Any = lambda failures: 0.0) -> tuple[Worker, list[Batch]]:
     got: list[Batch] = []
-    worker = Worker("scripted", lambda: source, got.append, counters, waits)
+    worker = Worker("scripted", lambda: source, lambda batch, patient: got.append(batch), counters, waits)
     worker.start()
     return worker, got
 
@@ -144,3 +145,53 @@ def test_waiting_for_the_next_try_is_no_hang() -> None:
         time.sleep(0.001)
     worker.ask_to_stop()
     worker.join()
+
+
+def until(condition: Any) -> None:
+    """Wait for it, twenty seconds at most."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_what_a_source_may_leave_out_reaches_it_between_two_polls_also_after_it_began_anew() -> None:
+    less, back = Ease(one_in=4), Ease()
+    source = Scripted()
+    worker, _ = run(source, Counters("sources"))
+    until(lambda: worker.state is State.AVAILABLE)
+    assert source.eased == []
+    worker.ease(less)
+    until(lambda: source.eased == [less])
+    source.polls = [RuntimeError("odd")]
+    until(lambda: source.eased == [less, less])
+    assert source.opened == 2, "who was opened anew is told too"
+    worker.ease(back)
+    until(lambda: source.eased == [less, less, back])
+    worker.ask_to_stop()
+    worker.join()
+
+
+def test_a_source_that_rests_is_not_polled_meanwhile_and_stops_at_once() -> None:
+    polled: list[bool] = []
+    source = Scripted(on_idle=lambda: polled.append(True), rest_s=600.0)
+    worker, _ = run(source, Counters("sources"))
+    worker.ease(Ease(rest_seconds=600.0))
+    until(lambda: source.eased)
+    time.sleep(0.1)
+    before = len(polled)
+    time.sleep(0.1)
+    assert len(polled) == before
+    worker.ask_to_stop()
+    worker.join()
+    assert source.closed == 1
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_who_takes_the_batches_is_told_whether_the_source_can_wait(patient: bool) -> None:
+    told: list[bool] = []
+    source = Scripted(polls=[[Batch()]], finishes=True, last=[Batch()], patient=patient)
+    worker = Worker("s", lambda: source, lambda _, patient: told.append(patient), Counters("sources"), lambda _: 0.0)
+    worker.start()
+    worker.join()
+    assert told == [patient, patient]

@@ -20,11 +20,13 @@ pub struct Apps {
     gone: Vec<SeenHello>,
     /// DNS messages over TCP that did not fit their segment; they are not put together.
     dns_split: u64,
+    /// Whether hellos are read.
+    details: bool,
 }
 
 impl Apps {
     pub fn new() -> Self {
-        Self { dns: Dns::new(), hellos: Hellos::new(), gone: Vec::new(), dns_split: 0 }
+        Self { dns: Dns::new(), hellos: Hellos::new(), gone: Vec::new(), dns_split: 0, details: true }
     }
 
     /// Looks at the payload of one packet of a flow.
@@ -101,7 +103,7 @@ impl Apps {
                     self.dns_stream(flow, packet, output);
                     return;
                 }
-                Protocol::Tls if matches!(packet.payload, [22, _, _, _, _, 1, ..]) => {
+                Protocol::Tls if self.details && matches!(packet.payload, [22, _, _, _, _, 1, ..]) => {
                     self.hellos.begin(Ends::from(&*flow), &segment, &mut self.gone)
                 }
                 _ => return,
@@ -113,6 +115,16 @@ impl Apps {
         }
         for hello in self.gone.drain(..) {
             output.tls(&hello);
+        }
+    }
+
+    /// From now on reads hellos or not; those that were begun are written.
+    pub fn details(&mut self, details: bool, output: &mut Output) {
+        self.details = details;
+        if !details {
+            while let Some(hello) = self.hellos.close() {
+                output.tls(&hello);
+            }
         }
     }
 

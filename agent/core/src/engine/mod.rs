@@ -12,6 +12,7 @@ mod output;
 mod protocol;
 #[cfg(test)]
 mod tests;
+mod unsampled;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -19,10 +20,11 @@ use std::collections::BTreeMap;
 use crate::capture::Frame;
 use crate::columns::Sealed;
 use crate::decode::{Undecoded, decode};
-use crate::flow::{self, FlowTable, Reason};
+use crate::flow::{self, FlowTable, Reason, Sampling};
 use apps::Apps;
 use output::Output;
 pub(crate) use output::transport;
+use unsampled::Unsampled;
 
 /// How often packets make the engine look for metadata that waited too long, microseconds.
 const LOOK_INTERVAL: u64 = 1_000_000;
@@ -47,6 +49,7 @@ pub struct Engine {
     packets: u64,
     bytes: u64,
     undecoded: Vec<u64>,
+    unsampled: Unsampled,
 }
 
 impl Engine {
@@ -59,28 +62,39 @@ impl Engine {
             packets: 0,
             bytes: 0,
             undecoded: vec![0; Undecoded::ALL.len()],
+            unsampled: Unsampled::default(),
         }
     }
 
-    /// Takes one frame into account: in exactly one flow, or in exactly one counter of `undecoded`.
+    /// Takes one frame into account: in exactly one flow, or in exactly one counter of `undecoded` or `unsampled_packets`.
     #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>) {
         self.packets += 1;
         self.bytes += u64::from(frame.wire_len);
-        let Self { table, apps, output, undecoded, .. } = self;
+        let Self { table, apps, output, undecoded, unsampled, .. } = self;
         match decode(frame) {
-            Ok(packet) => {
-                let place = table.packet(&packet, &mut |flow, reason| output.flow(flow, reason));
-                if !packet.payload.is_empty() {
+            Ok(packet) => match table.packet(&packet, &mut |flow, reason| output.flow(flow, reason)) {
+                Some(place) if !packet.payload.is_empty() => {
                     apps.payload(table.flow_mut(place), place.from_originator, &packet, output);
                 }
-            }
+                Some(_) => {}
+                None => unsampled.count(&packet),
+            },
             Err(cause) => undecoded[cause as usize] += 1,
         }
         if frame.time.wrapping_sub(self.looked).unsigned_abs() >= LOOK_INTERVAL {
             self.looked = frame.time;
             self.apps.advance(frame.time, &mut self.output);
         }
+    }
+
+    /// From now on looks at one flow in `one_in` (1 all, 0 none), and with `details` at what connections say in their
+    /// first messages besides DNS. The rows of what was before come with the next batches.
+    pub fn ease(&mut self, details: bool, one_in: u32) {
+        let Self { table, apps, output, .. } = self;
+        apps.details(details, output);
+        table.sample(Sampling::new(one_in), &mut |flow, reason| output.flow(flow, reason));
+        output.sampling_rate = one_in;
     }
 
     /// From now on rows of flows say whose they are.
@@ -142,6 +156,7 @@ impl Engine {
         ];
         let mut counters: BTreeMap<String, u64> = fixed.map(|(name, value)| (name.to_owned(), value)).into();
         counters.extend(self.apps.counters().map(|(name, value)| (name.to_owned(), value)));
+        counters.extend(self.unsampled.counters());
         for reason in Reason::ALL {
             counters.insert(format!("flows_cut/{}", reason.name()), table.cut[reason as usize]);
         }

@@ -25,8 +25,18 @@ pub struct Output {
     answers: Vec<String>,
     ttls: Vec<u32>,
     pub join: Option<Join>,
-    waiting: VecDeque<(Flow, Reason, u64)>,
+    /// Of the flows that are cut now.
+    pub sampling_rate: u32,
+    waiting: VecDeque<Cut>,
     pub sealed: Vec<Sealed>,
+}
+
+/// A flow whose row waits for its owner.
+struct Cut {
+    flow: Flow,
+    reason: Reason,
+    sampling_rate: u32,
+    ticket: u64,
 }
 
 /// A builder and how many rows it ever took.
@@ -54,6 +64,7 @@ impl Output {
             answers: Vec::new(),
             ttls: Vec::new(),
             join: None,
+            sampling_rate: 1,
             waiting: VecDeque::new(),
             sealed: Vec::new(),
         }
@@ -62,10 +73,10 @@ impl Output {
     /// The row of a flow, or of a part of it. It waits until its owner must have been told of.
     pub fn flow(&mut self, flow: &Flow, reason: Reason) {
         if self.join.as_ref().is_none_or(|join| join.owners.heard(flow.last)) {
-            return self.flow_row(flow, reason);
+            return self.flow_row(flow, reason, self.sampling_rate);
         }
         let ticket = self.join.as_ref().map_or(0, |join| join.owners.ticket());
-        self.waiting.push_back((flow.clone(), reason, ticket));
+        self.waiting.push_back(Cut { flow: flow.clone(), reason, sampling_rate: self.sampling_rate, ticket });
         if self.waiting.len() > MOST_WAITING {
             self.push_waiting(true);
         }
@@ -73,16 +84,16 @@ impl Output {
 
     /// The rows of flows that waited for their owners; with `all`, whether those were told of or not.
     pub fn push_waiting(&mut self, all: bool) {
-        while let Some((.., ticket)) = self.waiting.front() {
+        while let Some(Cut { ticket, .. }) = self.waiting.front() {
             if !all && self.join.as_ref().is_some_and(|join| !join.owners.served(*ticket)) {
                 break;
             }
-            let Some((flow, reason, _)) = self.waiting.pop_front() else { break };
-            self.flow_row(&flow, reason);
+            let Some(cut) = self.waiting.pop_front() else { break };
+            self.flow_row(&cut.flow, cut.reason, cut.sampling_rate);
         }
     }
 
-    fn flow_row(&mut self, flow: &Flow, reason: Reason) {
+    fn flow_row(&mut self, flow: &Flow, reason: Reason, sampling_rate: u32) {
         let [source, destination] = &flow.sides;
         let mut macs = [[0; 17]; 2];
         let [source_mac, destination_mac] = &mut macs;
@@ -114,6 +125,7 @@ impl Output {
             connection_state: flow.connection_state(),
             connection_history: flow.history.as_str(),
             flow_end_reason: reason.name(),
+            flow_sampling_rate: sampling_rate,
             tcp_handshake_rtt: flow.handshake_rtt,
             network_namespace_id: self.join.as_ref().map_or(0, |join| join.namespace.cookie),
             ..FlowsRow::default()

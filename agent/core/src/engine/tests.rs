@@ -99,6 +99,68 @@ fn a_question_and_its_answer_are_one_row() {
 }
 
 #[test]
+fn what_is_left_out_is_counted_and_rows_say_the_rate() {
+    let mut bench = Bench::new();
+    bench.tcp(true, 1, b"GET / HTTP/1.1\r\n\r\n");
+    bench.engine.ease(true, 0);
+    bench.tcp(true, 20, b"more");
+    bench.ip(true, 6, &build::tcp(40_001, 443, 0x02, &[], b""));
+    bench.udp(true, QUESTION);
+    bench.engine.ease(true, 1);
+    bench.udp(false, ANSWER);
+    let counters = bench.engine.counters();
+    for (name, value) in [
+        ("unsampled_packets/tcp", 2),
+        ("unsampled_bytes/tcp", 84),
+        ("unsampled_connections/tcp", 1),
+        ("unsampled_packets/udp", 1),
+        ("packets", 5),
+        ("flows", 2),
+        ("flows_cut/sampled", 1),
+    ] {
+        assert_eq!(counters.get(name), Some(&value), "{name} of {counters:#?}");
+    }
+    let flows = bench.rows("flows");
+    let said: Vec<_> =
+        flows.iter().map(|row| (field(row, "flow_end_reason"), field(row, "flow_sampling_rate"))).collect();
+    assert_eq!(said, [("sampled", "1"), ("stop", "1")]);
+}
+
+#[test]
+fn the_rate_is_that_of_the_time_of_the_packets() {
+    let mut bench = Bench::new();
+    bench.engine.ease(true, 3);
+    for port in 1..200 {
+        bench.ip(true, 17, &build::udp(port, 9, b"x"));
+    }
+    bench.engine.ease(true, 1);
+    for port in 1..200 {
+        bench.ip(true, 17, &build::udp(port, 9, b"x"));
+    }
+    let flows = bench.rows("flows");
+    let rate = |wanted: &str| flows.iter().filter(|row| field(row, "flow_sampling_rate") == wanted).count();
+    assert!((30..110).contains(&rate("3")), "{}", rate("3"));
+    assert_eq!(rate("1"), 199, "all packets after the change, and none before it");
+}
+
+#[test]
+fn without_details_there_is_the_protocol_but_no_hello() {
+    const HELLO: &[u8] = &[22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3];
+    let mut bench = Bench::new();
+    bench.tcp(true, 1, HELLO);
+    bench.engine.ease(false, 1);
+    assert_eq!(bench.engine.counters()["rows/tls"], 1, "what was begun is written");
+    bench.ip(true, 6, &build::tcp(40_001, 443, 0x18, &[], HELLO));
+    bench.udp(true, QUESTION);
+    bench.udp(false, ANSWER);
+    let flows = bench.rows("flows");
+    let mut spoken: Vec<_> = flows.iter().map(|row| field(row, "network_protocol")).collect();
+    spoken.sort_unstable();
+    assert_eq!(spoken, ["dns", "tls", "tls"]);
+    assert_eq!((bench.rows("tls").len(), bench.rows("dns").len()), (1, 1));
+}
+
+#[test]
 fn messages_with_faults_are_counted() {
     let mut bench = Bench::new();
     bench.udp(true, &[QUESTION, b"trailing"].concat());

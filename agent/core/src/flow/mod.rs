@@ -16,6 +16,9 @@
 //! **Bounds.** The table holds at most `max_flows`. When it is full, a flow that was not active lately is cut with reason
 //! `evicted`. Hashes are keyed per process, so nobody outside can choose tuples that collide.
 //!
+//! **Sampling.** When [`FlowTable::sample`] was told so, only some flows are looked at, each whole. A row belongs to one rate: when
+//! the rate changes, all parts are cut; flows that are left out from then on end with reason `sampled`.
+//!
 //! **Fragments.** A later fragment is counted to the flow of its first fragment if that came before it; otherwise to a flow
 //! of its addresses without ports, and counted in `fragments_unmatched`.
 
@@ -24,6 +27,7 @@ mod history;
 mod icmp;
 mod key;
 mod record;
+mod sampling;
 mod table;
 mod tcp;
 #[cfg(test)]
@@ -32,6 +36,7 @@ mod wheel;
 
 pub use key::salt;
 pub use record::{Flow, Reason, Side};
+pub use sampling::Sampling;
 pub use table::{Counters, FlowTable, Place};
 
 /// How flows are cut. Times in microseconds.

@@ -17,10 +17,12 @@ pub enum Reason {
     Stop,
     /// The table was full.
     Evicted,
+    /// From now on the flow is left out.
+    Sampled,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 5] = [Self::Idle, Self::Active, Self::End, Self::Stop, Self::Evicted];
+    pub const ALL: [Reason; 6] = [Self::Idle, Self::Active, Self::End, Self::Stop, Self::Evicted, Self::Sampled];
 
     /// The value of `flow_end_reason`.
     pub fn name(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Reason {
             Self::End => "end",
             Self::Stop => "stop",
             Self::Evicted => "evicted",
+            Self::Sampled => "sampled",
         }
     }
 }

@@ -9,6 +9,7 @@ use super::fragments::Fragments;
 use super::history::History;
 use super::key::{Keyed, flow_id};
 use super::record::{Flow, Reason, Side};
+use super::sampling::Sampling;
 use super::tcp::{self, ACK, FIN, RST, SYN};
 use super::wheel::{NONE, SLOTS, Wheel};
 use super::{Config, tcp::is_reuse};
@@ -43,6 +44,7 @@ pub struct FlowTable {
     keys: RandomState,
     wheel: Wheel,
     fragments: Fragments,
+    sampling: Sampling,
     /// The latest time seen.
     now: i64,
     pub counters: Counters,
@@ -58,6 +60,7 @@ impl FlowTable {
             keys: RandomState::default(),
             wheel: Wheel::new(),
             fragments: Fragments::new(),
+            sampling: Sampling::ALL,
             now: i64::MIN,
             counters: Counters::default(),
         }
@@ -76,9 +79,9 @@ impl FlowTable {
         &mut self.flows[place.flow]
     }
 
-    /// Counts a packet to its flow.
+    /// Counts a packet to its flow; `None` if the flow is left out.
     #[inline]
-    pub fn packet(&mut self, packet: &Packet<'_>, cut: &mut impl FnMut(&Flow, Reason)) -> Place {
+    pub fn packet(&mut self, packet: &Packet<'_>, cut: &mut impl FnMut(&Flow, Reason)) -> Option<Place> {
         if packet.time > self.now || packet.time < self.now.saturating_sub(self.config.inactive_timeout) {
             self.advance(packet.time, cut);
         }
@@ -86,6 +89,9 @@ impl FlowTable {
         self.counters.fragments_unmatched += u64::from(ports.is_none());
         let keyed = Keyed::of(packet, ports);
         let hash = self.keys.hash_one(keyed.key);
+        if !self.sampling.takes(hash) {
+            return None;
+        }
         let flows = &self.flows;
         let found = self.index.find(hash, |&index| flows[index as usize].key == keyed.key).copied();
         let index = match found.filter(|&index| self.goes_on(index, &keyed, packet, cut)) {
@@ -93,7 +99,7 @@ impl FlowTable {
             None => self.begin(&keyed, hash, packet, cut),
         };
         let from_originator = self.count(index, keyed.first, packet);
-        Place { flow: index, from_originator }
+        Some(Place { flow: index, from_originator })
     }
 
     /// Whether the packet belongs to the flow found for it; if not, the flow is cut and gone. A part that is over is cut.
@@ -222,6 +228,26 @@ impl FlowTable {
             }
             self.wheel.unlink(&mut self.flows, index);
             self.wheel.link(&mut self.flows, index, due);
+        }
+    }
+
+    /// From now on looks at these flows. All rows so far are cut, so that each belongs to one rate.
+    pub fn sample(&mut self, sampling: Sampling, cut: &mut impl FnMut(&Flow, Reason)) {
+        if sampling == self.sampling {
+            return;
+        }
+        self.sampling = sampling;
+        let indexes: Vec<u32> = self.index.iter().copied().collect();
+        for index in indexes {
+            let flow = &mut self.flows[index as usize];
+            if !sampling.takes(self.keys.hash_one(flow.key)) {
+                let reason = (!flow.ended).then_some(Reason::Sampled);
+                self.end(index, reason, cut);
+            } else if flow.sides.iter().any(|side| side.packets > 0) {
+                self.counters.cut[Reason::Active as usize] += 1;
+                cut(flow, Reason::Active);
+                flow.start_part(self.now);
+            }
         }
     }
 

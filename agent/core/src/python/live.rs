@@ -85,6 +85,17 @@ impl LiveCapture {
         batches.map(to_python).map_err(PyErr::from)
     }
 
+    /// From now on batches are so old at most, and only so much is looked at; see `Engine::ease`.
+    #[pyo3(signature = (*, batch_seconds, details, one_in))]
+    fn ease(&self, py: Python<'_>, batch_seconds: f64, details: bool, one_in: u32) -> PyResult<()> {
+        let batch_age = Duration::from_micros(microseconds("batch_seconds", batch_seconds)?.unsigned_abs());
+        self.0.work(py, |live| {
+            live.batch_age = batch_age;
+            live.engine.ease(details, one_in);
+        });
+        Ok(())
+    }
+
     fn counters(&self) -> BTreeMap<String, u64> {
         self.0.counters()
     }

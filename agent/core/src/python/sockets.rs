@@ -94,6 +94,17 @@ impl SocketEvents {
         Ok(to_python(batches?))
     }
 
+    /// From now on batches are so old at most.
+    fn ease(&self, py: Python<'_>, batch_seconds: f64) -> PyResult<()> {
+        let batch_age = Duration::from_micros(microseconds("batch_seconds", batch_seconds)?.unsigned_abs());
+        self.0.work(py, |worker| {
+            if let Some(core) = &mut worker.core {
+                core.set_batch_age(batch_age);
+            }
+        });
+        Ok(())
+    }
+
     fn counters(&self) -> BTreeMap<String, u64> {
         self.0.counters()
     }

@@ -1,4 +1,5 @@
 mod expiry;
+mod sampling;
 mod script;
 mod states;
 mod totals;

@@ -152,6 +152,11 @@ impl SocketEvents {
         }
     }
 
+    /// From now on batches are so old at most.
+    pub fn set_batch_age(&mut self, batch_age: Duration) {
+        self.cutting.batch_age = batch_age;
+    }
+
     /// Works for at most about `timeout`; returns the batches that became full or old enough.
     pub fn poll(&mut self, timeout: Duration) -> io::Result<Vec<Sealed>> {
         let deadline = Instant::now() + timeout;
