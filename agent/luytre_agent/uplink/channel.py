@@ -26,6 +26,14 @@ class Config:
     answer_seconds: float = setting(60.0, "without an answer for so long the connection is made anew", at_least(1))
     keepalive_seconds: float = setting(30.0, "a silent connection is probed this often", at_least(10))
     reconnect_seconds: float = setting(60.0, "longest wait before connecting again", at_least(0.1))
+    spread_seconds: float = setting(
+        2.0,
+        "the first try after the start or a lost connection comes at a random moment within so long: fleets spread",
+        at_least(0),
+    )
+    bytes_per_second: int = setting(
+        0, "on average not more than so many on the line, all headers counted; 0: no limit", at_least(0)
+    )
     drain_seconds: float = setting(5.0, "at the end, wait so long for the last acknowledgements", at_least(0))
 
 

@@ -25,6 +25,7 @@ from luytre_agent.batch import Key
 from luytre_agent.uplink.backoff import Backoff
 from luytre_agent.uplink.channel import PROTOCOL, Config, open_channel
 from luytre_agent.uplink.faults import Fault, explain
+from luytre_agent.uplink.pace import Pace, on_wire
 from luytre_agent.uplink.renewal import Renewal
 from luytre_agent.uplink.session import Flight, Session
 
@@ -124,7 +125,8 @@ class Uplink:
         self._outbox = outbox
         self._hello = hello
         self._clock = clock
-        self._backoff = Backoff(random, cap_s=config.reconnect_seconds)
+        self._backoff = Backoff(random, cap_s=config.reconnect_seconds, spread_s=config.spread_seconds)
+        self._pace = Pace(config.bytes_per_second)
         self._quiet = RateLimited(clock, 60.0)
         self._session = Session(clock())
         self._told = told
@@ -232,6 +234,7 @@ class Uplink:
         self._identity = identity
 
     async def _deliver_again_and_again(self) -> None:
+        await asyncio.sleep(self._backoff.first())
         while True:
             began = self._clock()
             try:
@@ -246,6 +249,8 @@ class Uplink:
             self.counters.add("disconnects", label=fault.kind)
             if self._clock() - began > self.config.reconnect_seconds:
                 self._backoff.reset()
+            if fault.kind == "busy":
+                self._backoff.busy()
             await asyncio.sleep(self._backoff.next())
 
     async def _deliver(self) -> Fault:
@@ -312,12 +317,26 @@ class Uplink:
                         await self._room.wait()
                         if await self._say_all(call):
                             return
-                    if await self._say_all(call):
+                    if await self._say_all(call) or await self._keep_pace(call):
                         return
                     self._count(session, waiting.record)
                     position = waiting.position
                     await call.write(pb.AgentMessage(batch=pb.Batch.FromString(waiting.record.batch)))
                 await self._news.wait()
+
+    async def _keep_pace(self, call: _Call) -> bool:
+        """Wait until the line may take the next batch; what is to be said goes out meanwhile. See `_say_all`."""
+        waited = False
+        while (wait_s := self._pace.wait_s(self._clock())) > 0:
+            if not waited:
+                self.counters.add("pauses")
+                waited = True
+            self._room.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._room.wait(), wait_s)
+            if await self._say_all(call):
+                return True
+        return False
 
     async def _say_all(self, call: _Call) -> bool:
         """Say what is to be said besides batches; whether that was the last word, and our half of the line is shut."""
@@ -330,11 +349,15 @@ class Uplink:
         return True
 
     async def _say(self, call: _Call, message: pb.AgentMessage) -> None:
+        self._pace.spend(message.ByteSize(), self._clock())
         await call.write(message)
         self.counters.add("messages_said", label=message.WhichOneof("kind") or "")
 
     def _count(self, session: Session, record: Batch) -> None:
-        session.sent(Flight(record.key, record.first, record.last), self._clock())
+        now = self._clock()
+        session.sent(Flight(record.key, record.first, record.last), now)
+        self._pace.spend(len(record.batch), now)
+        self.counters.add("wire_bytes", on_wire(len(record.batch)), record.table)
         again = record.last <= self._highest.get(record.key, -1)
         if not again:
             self._highest[record.key] = record.last

@@ -31,16 +31,16 @@ LEDGER = Table(
         Column(
             "ledger_entry",
             Kind.NAME,
-            "packets_seen, kernel_dropped, undecoded, unsampled (of flows left out); rows_cut, rows_spooled, rows_lost, rows_sent, rows_resent,"
-            " rows_acknowledged; gap: rows that had numbers and will never come; degraded: a step of the agent's ladder"
+            "packets_seen, kernel_dropped, undecoded, unsampled (of flows left out); rows_cut, rows_spooled, rows_lost,"
+            " rows_sent, rows_resent, rows_acknowledged; gap: rows that had numbers and will never come; degraded: a step of the agent's ladder"
             " begins, restored: it ends (cause start: whatever an earlier start left, stop: the agent ended)",
             example="rows_spooled",
         ),
         Column(
             "ledger_cause",
             Kind.NAME,
-            "Why: quota, age, disk, queue, corrupt, refused; of packets, what; of a step, the budget: cpu, memory, disk,"
-            " spool, uplink",
+            "Why: quota, age, disk, queue, corrupt, refused; of packets, what; of a step, the budget: cpu, memory,"
+            " disk, spool, uplink",
             example="quota",
         ),
         Column("ledger_count", Kind.U64, "Packets or rows in this interval; the number of the step", example="4096"),

@@ -343,3 +343,28 @@ def test_a_loop_that_answers_is_not_hung_and_one_that_is_kept_is(
     finally:
         go_on.set()
     until(lambda: not uplink.hung(0.5))
+
+
+def test_a_limited_line_holds_batches_back_but_nothing_else(
+    spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make
+) -> None:
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port, bytes_per_second=150)
+    until(lambda: uplink.counters.get("connects") == 1)
+    fill(spool, sealed, 3)
+    until(lambda: uplink.counters.get("pauses") >= 1)
+    before = len(collector.batches)
+    assert uplink.say(pb.AgentMessage(heartbeat=pb.Heartbeat(batches_waiting=3)))
+    until(lambda: collector.said)
+    assert before < 3, "the heartbeat has overtaken what waits for the line"
+    assert uplink.drain(30)
+    assert firsts(collector) == [0, 10, 20]
+    assert uplink.counters.get("wire_bytes", "flows") > uplink.counters.get("bytes_sent", "flows")
+
+
+def test_a_busy_collector_is_asked_again_later(authority: Any, collector: Any, make_uplink: Make) -> None:
+    collector.refuse_with = (grpc.StatusCode.RESOURCE_EXHAUSTED, "2000 agents are connected already")
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(authority.issue("web-01"), collector.port)
+    until(lambda: uplink.counters.get("disconnects", "busy") >= 2)
+    assert uplink._backoff.failures > 5, "as after so many failures in a row"
