@@ -19,7 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import zstandard
-from luytre_agent import _core
+from luytre_agent import _core, limits
+from luytre_agent.limits.ladder import ease_of
 from luytre_agent.sources import (
     SOURCES,
     SealedBatch,
@@ -221,6 +222,31 @@ def test_samples_are_counters(case: Case, source: Source) -> None:
     assert after.keys() >= before.keys()
     assert all(isinstance(value, int) and value >= 0 for value in after.values())
     assert sum(after.values()) > 0
+
+
+def test_it_does_less_when_asked_never_what_matters_most_and_all_again(case: Case, source: Source) -> None:
+    config = limits.Config(batch_seconds=0.2, rest_seconds=0.3)
+    for step in [*limits.Step, limits.Step.FULL]:
+        rests = source.ease(ease_of(step, config))
+        matters = case.kind in ("processes", "logins", "packets", "replay")
+        assert rests == (0.3 if step >= limits.Step.RARE_LOOKS and not matters else 0.0)
+        source.poll(0.05)
+    batches = [*collect(source, case), *source.close()]
+    assert {batch.table for batch in batches} >= case.tables
+
+
+@pytest.mark.root
+def test_packets_that_are_left_out_are_counted() -> None:
+    made = packets.Packets(packets.Config(ring_bytes=1 << 20), packets.Interface("lo"))
+    made.open()
+    made.ease(ease_of(limits.Step.FLOW_TOTALS, limits.Config()))
+    some_packets()
+    batches = [*made.poll(0.5), *made.close()]
+    assert not [batch for batch in batches if batch.table != "flows"]
+    named = {sample.name: sample.value for sample in made.samples()}
+    assert named["unsampled_packets/udp"] >= 20
+    assert named["unsampled_bytes/udp"] >= 20 * 34
+    assert named["flows"] == sum(value for name, value in named.items() if name.startswith("flows_cut/"))
 
 
 def test_it_can_be_closed_and_another_opened(case: Case, source: Source) -> None:
