@@ -238,7 +238,8 @@ def _entries(since: int, until: int, agent: str) -> str:
         "SELECT agent_id, ledger_boot_id AS boot, ledger_stream AS name,"
         " toUnixTimestamp(toStartOfHour(event_time)) AS hour,"
         " ledger_entry AS entry, ledger_cause AS cause, sum(ledger_count) AS count FROM luytre.ledger"
-        f" WHERE ledger_entry NOT IN ('gap', 'degraded', 'restored') AND {_where('event_time', since, until, agent)} GROUP BY ALL"
+        " WHERE ledger_entry NOT IN ('gap', 'degraded', 'restored')"
+        f" AND {_where('event_time', since, until, agent)} GROUP BY ALL"
     )
 
 

@@ -225,13 +225,13 @@ def test_samples_are_counters(case: Case, source: Source) -> None:
 
 
 def test_it_does_less_when_asked_never_what_matters_most_and_all_again(case: Case, source: Source) -> None:
-    config = limits.Config(batch_seconds=0.2, rest_seconds=0.3)
+    config, batches = limits.Config(batch_seconds=0.2, rest_seconds=0.3), []
     for step in [*limits.Step, limits.Step.FULL]:
         rests = source.ease(ease_of(step, config))
         matters = case.kind in ("processes", "logins", "packets", "replay")
         assert rests == (0.3 if step >= limits.Step.RARE_LOOKS and not matters else 0.0)
-        source.poll(0.05)
-    batches = [*collect(source, case), *source.close()]
+        batches += source.poll(0.05)
+    batches += [*collect(source, case), *source.close()]
     assert {batch.table for batch in batches} >= case.tables
 
 

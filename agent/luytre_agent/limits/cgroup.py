@@ -15,12 +15,12 @@ _UNLIMITED = 1 << 62
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """cores and memory_bytes: the least that any group above us allows, None for no limit. throttled_us: how long our
-    own group was kept from running; memory_events: how often it met a limit, by kind (low is none)."""
+    own group was kept from running; ooms: how often it had no memory left."""
 
     cores: float | None = None
     memory_bytes: int | None = None
     throttled_us: int = 0
-    memory_events: int = 0
+    ooms: int = 0
 
 
 NO_LIMITS = Allowance()
@@ -49,12 +49,10 @@ class Cgroup:
     def read(self) -> Allowance:
         """What is so now. What cannot be read does not limit."""
         cores = [*map(_cores, self._unified), *map(_cores_v1, self._cpu)]
-        memory = [_number(folder / "memory.max") for folder in self._unified]
+        memory = [_number(folder / name) for folder in self._unified for name in ("memory.max", "memory.high")]
         memory += [_number(folder / "memory.limit_in_bytes") for folder in self._memory]
-        events = _pairs(self._unified[0] / "memory.events") if self._unified else {}
-        met = sum(events.get(name, 0) for name in ("high", "max", "oom"))
-        if self._memory:
-            met += _number(self._memory[0] / "memory.failcnt") or 0
+        # Not how often a limit was met: the page cache of the spool does that, and gives way.
+        ooms = _pairs(self._unified[0] / "memory.events").get("oom", 0) if self._unified else 0
         throttled = _pairs(self._unified[0] / "cpu.stat").get("throttled_usec", 0) if self._unified else 0
         if self._cpu:
             throttled += _pairs(self._cpu[0] / "cpu.stat").get("throttled_time", 0) // 1000
@@ -62,7 +60,7 @@ class Cgroup:
             min((one for one in cores if one), default=None),
             min((one for one in memory if one is not None and one < _UNLIMITED), default=None),
             throttled,
-            met,
+            ooms,
         )
 
 

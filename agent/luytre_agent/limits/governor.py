@@ -121,7 +121,7 @@ class Governor:
         self.counters.set("cpu_permille", round(1000 * self._meter.cores))
         self.counters.set("resident_bytes", usage.rss)
         self.counters.set("throttled_us", usage.allowance.throttled_us)
-        self.counters.set("memory_events", usage.allowance.memory_events)
+        self.counters.set("memory_ooms", usage.allowance.ooms)
         for one in pressures:
             self.counters.set("budget_percent", round(100 * one.used), one.budget)
         change = self._ladder.judge(usage.now, pressures)

@@ -103,7 +103,7 @@ class Meter:
         budget = float(self._config.memory_mb << 20)
         if usage.allowance.memory_bytes is not None:
             budget = min(budget, max(1.0, _SHARE * usage.allowance.memory_bytes))
-        met = last is not None and usage.allowance.memory_events > last.allowance.memory_events
+        met = last is not None and usage.allowance.ooms > last.allowance.ooms
         return Pressure("memory", max(usage.rss / budget, 1.01 if met else 0.0))
 
     def _disk(self, usage: Usage) -> Sequence[Pressure]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-#: What a message costs besides its bytes, as measured by `tests.bench.bench_wire`: gRPC's prefix (5 bytes) and an
-#: HTTP/2 frame header (9) for each 16 KiB, a TLS 1.3 record (22) for each of those, and headers of Ethernet, IPv4 and
-#: TCP (66) for each segment and for the acknowledgements that come back.
-_MESSAGE, _FRAME_BYTES, _FRAME = 5 + 66, 16_384, 9 + 22
+#: What a message costs besides its bytes, held against the line by `tests.bench.bench_wire`: gRPC's prefix and the
+#: answer (5 and 170 bytes), for each 16 KiB an HTTP/2 frame header (9) and a TLS 1.3 record (22), for each segment the
+#: headers of Ethernet, IPv4 and TCP (66), and an acknowledgement for two of them.
+_MESSAGE, _FRAME_BYTES, _FRAME = 5 + 170 + 66, 16_384, 9 + 22
 _SEGMENT_BYTES, _SEGMENT = 1_448, 66
 
 

@@ -32,8 +32,9 @@ LEDGER = Table(
             "ledger_entry",
             Kind.NAME,
             "packets_seen, kernel_dropped, undecoded, unsampled (of flows left out); rows_cut, rows_spooled, rows_lost,"
-            " rows_sent, rows_resent, rows_acknowledged; gap: rows that had numbers and will never come; degraded: a step of the agent's ladder"
-            " begins, restored: it ends (cause start: whatever an earlier start left, stop: the agent ended)",
+            " rows_sent, rows_resent, rows_acknowledged; gap: rows that had numbers and will never come; degraded: a"
+            " step of the agent's ladder begins, restored: it ends (cause start: whatever an earlier start left, stop:"
+            " the agent ended)",
             example="rows_spooled",
         ),
         Column(

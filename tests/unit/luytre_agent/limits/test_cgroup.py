@@ -21,12 +21,13 @@ def test_version_two_takes_the_least_of_all_groups_above(tmp_path: Path) -> None
         root / "system.slice/luytre-agent.service",
         cpu__max="max 100000\n",
         memory__max="536870912\n",
+        memory__high="201326592\n",
         memory__events="low 9\nhigh 1\nmax 2\noom 3\noom_kill 3\n",
         cpu__stat="usage_usec 5\nnr_throttled 4\nthrottled_usec 1234\n",
     )
     write(tmp_path / "proc", cgroup="0::/system.slice/luytre-agent.service\n")
     found = Cgroup(tmp_path / "proc", root).read()
-    assert found == Allowance(cores=0.5, memory_bytes=268435456, throttled_us=1234, memory_events=6)
+    assert found == Allowance(cores=0.5, memory_bytes=201326592, throttled_us=1234, ooms=3)
 
 
 def test_version_one_has_a_tree_for_each_controller(tmp_path: Path) -> None:
@@ -42,7 +43,7 @@ def test_version_one_has_a_tree_for_each_controller(tmp_path: Path) -> None:
     write(root / "memory", memory__limit_in_bytes="9223372036854771712\n")
     write(tmp_path / "proc", cgroup="4:memory:/agent\n3:cpu,cpuacct:/agent\n1:name=systemd:/agent\n")
     found = Cgroup(tmp_path / "proc", root).read()
-    assert found == Allowance(cores=0.25, memory_bytes=104857600, throttled_us=5000, memory_events=7)
+    assert found == Allowance(cores=0.25, memory_bytes=104857600, throttled_us=5000)
 
 
 def test_no_groups_no_limits(tmp_path: Path) -> None:

@@ -59,11 +59,11 @@ def test_a_group_that_is_kept_from_running_has_no_cpu_left() -> None:
     assert used(found, "cpu") == 0
 
 
-def test_a_group_that_met_its_memory_limit_has_none_left() -> None:
+def test_a_group_that_has_run_out_of_memory_has_none_left() -> None:
     meter = Meter(CONFIG)
-    assert used(meter.pressures(replace(CALM, allowance=Allowance(memory_events=5))), "memory") < 1
-    assert used(meter.pressures(replace(CALM, now=2, allowance=Allowance(memory_events=6))), "memory") > 1
-    assert used(meter.pressures(replace(CALM, now=4, allowance=Allowance(memory_events=6))), "memory") < 1
+    assert used(meter.pressures(replace(CALM, allowance=Allowance(ooms=5))), "memory") < 1
+    assert used(meter.pressures(replace(CALM, now=2, allowance=Allowance(ooms=6))), "memory") > 1
+    assert used(meter.pressures(replace(CALM, now=4, allowance=Allowance(ooms=6))), "memory") < 1
 
 
 @pytest.mark.parametrize(
