@@ -201,6 +201,7 @@ class Agent:
             spool_bytes=self.spool.counters.get("bytes"),
             spool_quota=spool.max_bytes,
             spool_directory=spool.directory,
+            uplink_rate=self.uplink.rate,
             queue=self.keeper.fill,
         )
 

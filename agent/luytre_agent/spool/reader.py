@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -34,12 +34,15 @@ class Reader:
         self._changed = changed
         self._mender = mender
 
-    def pending(self, after: Position | None = None) -> Iterator[Stored]:
-        """The batches behind `after` that are not settled, by class and age, up to the newest now."""
+    def pending(
+        self, after: Position | None = None, may: Callable[[int], bool] = lambda rank: True
+    ) -> Iterator[Stored]:
+        """The batches behind `after` that are not settled, by class and age, up to the newest now; of those classes
+        that `may` go."""
         position = after or Position()
         turns = Turns()
         walks: list[Iterator[tuple[Record | None, Place]] | None] = [None for _ in _RANKS]
-        while any(waiting := self._waiting(position)):
+        while any(waiting := self._waiting(position, may)):
             rank = turns.choose(waiting)
             walk = walks[rank] = walks[rank] or self._walk(rank, position.places[rank])
             found = next(walk, None)
@@ -52,11 +55,13 @@ class Reader:
                 turns.sent(rank, len(record.batch), waiting)
                 yield Stored(record, position)
 
-    def _waiting(self, position: Position) -> list[bool]:
-        """The classes that have something behind the position that can be read."""
+    def _waiting(self, position: Position, may: Callable[[int], bool]) -> list[bool]:
+        """The classes that have something behind the position that can be read, and that may go."""
         with self._changed:
             return [
-                self._shelf.behind(rank, position.places[rank]) is not None and self._mender.readable(rank)
+                may(rank)
+                and self._shelf.behind(rank, position.places[rank]) is not None
+                and self._mender.readable(rank)
                 for rank in _RANKS
             ]
 

@@ -292,10 +292,12 @@ class Spool:
             self._books.write()
         self._changed.notify_all()
 
-    def pending(self, after: Position | None = None) -> Iterator[Stored]:
+    def pending(
+        self, after: Position | None = None, may: Callable[[int], bool] = lambda rank: True
+    ) -> Iterator[Stored]:
         """The batches behind `after` that are not settled, up to the newest now: higher classes first, oldest first in
-        a class (`classes.Turns`)."""
-        return self._reader.pending(after)
+        a class (`classes.Turns`); of the classes that `may` go, asked before each batch."""
+        return self._reader.pending(after, may)
 
     def _mended(self, more: int) -> None:
         self._pending += more

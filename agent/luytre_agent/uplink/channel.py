@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import grpc
 from luytre_common import tls
@@ -14,6 +15,7 @@ from luytre_common.wire.v1 import ingest_pb2 as pb
 from luytre_common.wire.v1 import service
 
 from luytre_agent.uplink.faults import explain
+from luytre_agent.uplink.windows import windows_fault
 
 PROTOCOL = 1
 
@@ -33,6 +35,12 @@ class Config:
     )
     bytes_per_second: int = setting(
         0, "on average not more than so many on the line, all headers counted; 0: no limit", at_least(0)
+    )
+    windows: list[str] = setting(
+        [], "times of day, as HH:MM-HH:MM by this host's clock, in which all is sent; empty: always", windows_fault
+    )
+    windows_hold: Literal["last", "second"] = setting(
+        "last", "what waits for the windows: the spool's last class (flows), or the second too; never the first"
     )
     drain_seconds: float = setting(5.0, "at the end, wait so long for the last acknowledgements", at_least(0))
 

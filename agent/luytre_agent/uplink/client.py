@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
@@ -28,12 +29,17 @@ from luytre_agent.uplink.faults import Fault, explain
 from luytre_agent.uplink.pace import Pace, on_wire
 from luytre_agent.uplink.renewal import Renewal
 from luytre_agent.uplink.session import Flight, Session
+from luytre_agent.uplink.windows import Windows
 
 if TYPE_CHECKING:
     _Call = grpc.aio.StreamStreamCall[pb.AgentMessage, pb.CollectorMessage]
 
 _log = logging.getLogger("luytre.uplink")
 
+#: Windows of the day hold back what is of this class or a lower one.
+_RANKS = {"second": 1, "last": 2}
+#: With windows, the clock on the wall is looked at this often.
+_LOOK_S = 60.0
 #: Messages besides batches that may wait for the line; the oldest gives way.
 _MAX_SAYINGS = 64
 #: How long the last word may take: until the collector, having read it, ends the stream.
@@ -79,8 +85,8 @@ class Waiting(Protocol):
 class Outbox(Protocol):
     """Where batches wait; see `luytre_agent.spool.Spool`."""
 
-    def pending(self, after: Any = None) -> Iterator[Waiting]:
-        """The batches behind `after` that are not settled, oldest first."""
+    def pending(self, after: Any = None, may: Callable[[int], bool] = ...) -> Iterator[Waiting]:
+        """The batches behind `after` that are not settled, by class and age; of classes (0 the first) that `may` go."""
 
     def acknowledge(self, boot_id: str, stream: str, through: int) -> int:
         """They are stored; returns how many rows are newly so."""
@@ -114,10 +120,12 @@ class Uplink:
         tally: Callable[[Key, str, int], object] = lambda key, entry, rows: None,
         welcomed: Callable[[], object] | None = None,
         renew: bool = False,
+        local: Callable[[], datetime] = datetime.now,
     ) -> None:
         """`told` is called with every policy that the collector sends, `welcomed` whenever it has let us in: both in
         the uplink's thread, so they must not block. `tally` is told of rows that are sent, sent again and
-        acknowledged. `renew`: see to the next certificate before this one ends."""
+        acknowledged. `renew`: see to the next certificate before this one ends.
+        `local`: the time of day."""
         self.config = config
         self.counters = Counters("uplink")
         self._tls = tls_config
@@ -127,6 +135,9 @@ class Uplink:
         self._clock = clock
         self._backoff = Backoff(random, cap_s=config.reconnect_seconds, spread_s=config.spread_seconds)
         self._pace = Pace(config.bytes_per_second)
+        self._windows = Windows(config.windows)
+        self._held_from = _RANKS[config.windows_hold]
+        self._local = local
         self._quiet = RateLimited(clock, 60.0)
         self._session = Session(clock())
         self._told = told
@@ -167,6 +178,11 @@ class Uplink:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._work.cancel)
         self._thread.join(timeout=10)
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second that the line may carry of everything that waits; 0: no limit, or not now."""
+        return float(self.config.bytes_per_second) if self._windows.open(self._local()) else 0.0
 
     def say(self, message: pb.AgentMessage) -> bool:
         """Send a message that is not a batch, before the batches that wait; from any thread. False, and it is not
@@ -311,7 +327,7 @@ class Uplink:
                 self._news.clear()
                 if await self._say_all(call):
                     return
-                for waiting in self._outbox.pending(position):
+                for waiting in self._outbox.pending(position, self._may_go):
                     while not session.room:
                         self._room.clear()
                         await self._room.wait()
@@ -322,7 +338,7 @@ class Uplink:
                     self._count(session, waiting.record)
                     position = waiting.position
                     await call.write(pb.AgentMessage(batch=pb.Batch.FromString(waiting.record.batch)))
-                await self._news.wait()
+                await self._next_news()
 
     async def _keep_pace(self, call: _Call) -> bool:
         """Wait until the line may take the next batch; what is to be said goes out meanwhile. See `_say_all`."""
@@ -337,6 +353,15 @@ class Uplink:
             if await self._say_all(call):
                 return True
         return False
+
+    def _may_go(self, rank: int) -> bool:
+        return rank < self._held_from or self._windows.open(self._local())
+
+    async def _next_news(self) -> None:
+        """Wait until something may be to be sent: it comes in, or a window opens."""
+        wait_s = self._windows.wait_s(self._local())
+        with suppress(TimeoutError):  # at the latest soon, for clocks on walls are set
+            await asyncio.wait_for(self._news.wait(), None if wait_s is None else min(wait_s + 0.1, _LOOK_S))
 
     async def _say_all(self, call: _Call) -> bool:
         """Say what is to be said besides batches; whether that was the last word, and our half of the line is shut."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from luytre_agent.spool import Config, Spool
+from luytre_agent.spool.classes import LAST
 
 Make = Callable[..., Spool]
 Told = Callable[[Spool], list[tuple[str, str, int, int]]]
@@ -49,6 +50,22 @@ def test_a_reader_goes_on_in_every_class_where_it_stopped(make_spool: Make, seal
     for at in range(0, 120, 7):
         rest = [one.record for one in spool.pending(whole[at].position)]
         assert rest == [one.record for one in whole[at + 1 :]]
+
+
+def test_classes_that_may_not_go_wait_in_their_place(make_spool: Make, sealed: Any) -> None:
+    spool = make_spool()
+    put(spool, sealed, "flows", 3)
+    put(spool, sealed, "logins", 2)
+    held = True
+    tables, position = [], None
+    for waiting in spool.pending(position, lambda rank: rank < LAST or not held):
+        tables.append(waiting.record.table)
+        position = waiting.position
+    assert tables == ["logins", "logins"]
+    assert spool.unsettled() == 5
+    held = False
+    rest = list(spool.pending(position, lambda rank: rank < LAST or not held))
+    assert [(one.record.table, one.record.first) for one in rest] == [("flows", 0), ("flows", 3), ("flows", 6)]
 
 
 def test_what_was_dropped_is_not_sent_by_who_reads_it_just_then(make_spool: Make, sealed: Any) -> None:

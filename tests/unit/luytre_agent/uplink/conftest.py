@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,17 @@ def make_uplink(spool: Spool) -> Iterator[Callable[..., Uplink]]:
     made: list[Uplink] = []
 
     def make(
-        identity: tls.Config, port: int, told: Callable[[pb.Policy], None] | None = None, **settings: Any
+        identity: tls.Config,
+        port: int,
+        told: Callable[[pb.Policy], None] | None = None,
+        local: Callable[[], datetime] = datetime.now,
+        **settings: Any,
     ) -> Uplink:
         config = Config(**{"collector": f"127.0.0.1:{port}", "reconnect_seconds": 0.1} | settings)
         known = tls.read(identity, "agent")
-        uplink = Uplink(config, identity, known, spool, lambda: pb.Hello(protocol=1), lambda: 0.1, told=told)
+        uplink = Uplink(
+            config, identity, known, spool, lambda: pb.Hello(protocol=1), lambda: 0.1, told=told, local=local
+        )
         made.append(uplink)
         uplink.start()
         return uplink

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -231,10 +232,10 @@ def test_what_fails_in_the_uplink_itself_is_told_and_tried_again(
     fill(spool, sealed, 2)
     pending, failures = spool.pending, iter([OSError(5, "Input/output error")])
 
-    def fail_once(after: Any = None) -> Any:
+    def fail_once(after: Any, may: Callable[[int], bool]) -> Any:
         for error in failures:
             raise error
-        return pending(after)
+        return pending(after, may)
 
     monkeypatch.setattr(spool, "pending", fail_once)
     collector.start(authority.issue("collector"))
@@ -368,3 +369,29 @@ def test_a_busy_collector_is_asked_again_later(authority: Any, collector: Any, m
     uplink = make_uplink(authority.issue("web-01"), collector.port)
     until(lambda: uplink.counters.get("disconnects", "busy") >= 2)
     assert uplink._backoff.failures > 5, "as after so many failures in a row"
+
+
+@pytest.mark.parametrize(("hold", "at_once"), [("last", ["logins", "dns"]), ("second", ["logins"])])
+def test_outside_its_windows_the_line_carries_what_matters_most(
+    hold: str, at_once: list[str], spool: Spool, sealed: Any, authority: Any, collector: Any, make_uplink: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("luytre_agent.uplink.client._LOOK_S", 0.05)
+    now = [datetime.fromisoformat("2026-11-30T12:00:00")]
+    for table in ("flows", "dns", "logins"):
+        fill(spool, sealed, 1, table)
+    collector.start(authority.issue("collector"))
+    uplink = make_uplink(
+        authority.issue("web-01"), collector.port, local=lambda: now[0], windows=["22:00-05:30"], windows_hold=hold,
+        bytes_per_second=1_000_000,
+    )  # fmt: skip
+    until(lambda: spool.unsettled() == 3 - len(at_once))
+    fill(spool, sealed, 1, "flows")
+    fill(spool, sealed, 1, "logins")
+    until(lambda: spool.unsettled() == 4 - len(at_once))
+    assert [batch.table for batch in collector.batches] == [*at_once, "logins"]
+    assert uplink.rate == 0
+    now[0] = datetime.fromisoformat("2026-11-30T22:00:00")
+    assert uplink.drain(30)
+    assert uplink.rate == 1_000_000
+    assert sorted(batch.table for batch in collector.batches) == ["dns", "flows", "flows", "logins", "logins"]
