@@ -18,7 +18,7 @@ from luytre_agent.supervisor import Supervisor
 from luytre_agent.worker import State
 
 #: What is taken at the start only: sections, and two settings in others.
-_AT_START = ("tls", "uplink", "spool", "ledger", "policy")
+_AT_START = ("tls", "uplink", "spool", "limits", "ledger", "policy")
 
 
 class Settings:

@@ -33,6 +33,7 @@ DOORKEEPERS = {
         "luytre_agent/policy/judge.py",
         "luytre_agent/health.py",
         "luytre_agent/balance.py",
+        "luytre_agent/limits/governor.py",
         "luytre_agent/signing.py",
         "luytre_agent/spool/gaps.py",
     ),

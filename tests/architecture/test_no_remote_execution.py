@@ -149,6 +149,7 @@ REVIEWED = {
     ("luytre_agent/sources/host/packages.py", "subprocess"): "rpm -qa with a constant format, below [sources.inventory]"
     " root of the host's own file",
     ("luytre_agent/memory.py", "ctypes"): "madvise(2), which Python has not for memory that it did not map",
+    ("luytre_agent/limits/priority.py", "ctypes"): "ioprio_set(2), which Python has not",
     ("luytre_agent/sources/watch/inotify.py", "ctypes"): "inotify(7), which Python has not",
     ("luytre_agent/sources/watch/fanotify.py", "ctypes"): "fanotify(7), which Python has not",
     ("luytre_agent/sources/host/netlink.py", "ctypes"): "setns(2), which Python has from 3.12 on",
