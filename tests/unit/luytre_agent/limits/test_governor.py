@@ -109,7 +109,7 @@ def test_the_spool_the_queue_and_the_line_are_judged_too() -> None:
         (Gauges(queue=0.7), "disk"),
         (Gauges(spool_bytes=1 << 20, uplink_rate=2000.0), "uplink"),
     ]:
-        bench = Bench(Config(cpu_percent=100_000, memory_mb=100_000, over_seconds=1.0), gauges)
+        bench = Bench(Config(cpu_percent=1e5, memory_mb=100_000, over_seconds=1.0, spool_percent=50), gauges)
         bench.idle(9)
         assert (bench.governor.step, bench.governor.reason[: len(budget)]) == (4 if budget == "uplink" else 2, budget)
 

@@ -11,7 +11,7 @@ from luytre_agent.limits import Config, Pressure
 from luytre_agent.limits.cgroup import Allowance
 from luytre_agent.limits.measure import Meter, Usage, cpu_seconds, free_bytes, resident_bytes
 
-CONFIG = Config(cpu_percent=20, memory_mb=100, grace_seconds=0)
+CONFIG = Config(cpu_percent=20, memory_mb=100, grace_seconds=0, spool_percent=50)
 CALM = Usage(now=0, cpu=0, rss=10 << 20)
 
 
