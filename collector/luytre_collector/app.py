@@ -1,6 +1,6 @@
 """The composition root: makes every part, hands each what it needs, starts them in order and stops them in reverse.
 
-agents -> IngestServer -> Session -> admit -> Worker -> Pipeline -> Store, AlertRaiser -> Outbox -> channels
+agents -> IngestServer -> Session -> admit -> Workers -> Pipeline -> Store, AlertRaiser -> Outbox -> channels
                                                         scheduled rules -> AlertRaiser
 """
 
@@ -59,6 +59,7 @@ from luytre_collector.selfwatch import SelfWatch
 from luytre_collector.store.choose import make_store
 from luytre_collector.store.embedded import EmbeddedStore
 from luytre_collector.worker import Worker
+from luytre_collector.workers import Process, Workers
 
 #: Who counts: the values of `component` in `collector_health`.
 PARTS = (
@@ -143,21 +144,26 @@ async def run(
         raise_alerts = AlertRaiser(store, outbox, counters["pipeline"], config.clocks)
 
         ruleset = _load_rules(config.detect.folders)
-        matcher = Matcher(ruleset, clock, counters["detect"])
-        worker = Worker(config.pipeline, counters["pipeline"])
+        workers = Workers(config.pipeline, counters["pipeline"])
         quarantine = Quarantine(config.quarantine, counters["quarantine"], clock)
         chains = Chains(lambda numbering: stored_link(store, numbering), counters["chain"])
-        pipeline = Pipeline(
-            store,
-            matcher,
-            enrich.build(config.networks),
-            raise_alerts,
-            quarantine,
-            counters["pipeline"],
-            worker.pause,
-            config.clocks,
-            chains,
-        )
+
+        pipelines: list[Pipeline] = []
+
+        def process(worker: Worker) -> Process:
+            pipeline = Pipeline(
+                store,
+                Matcher(ruleset, clock, counters["detect"]),
+                enrich.build(config.networks),
+                raise_alerts,
+                quarantine,
+                counters["pipeline"],
+                worker.pause,
+                config.clocks,
+                chains,
+            )
+            pipelines.append(pipeline)
+            return pipeline.process
 
         health = HealthWriter(store, name, list(counters.values()), clock)
         writing = Periodic("health", config.health.interval_s, health.write, counters["periodic"])
@@ -173,7 +179,7 @@ async def run(
         looking.start()
 
         if config.rollups.enabled:
-            rollups = Rollups(store, config.rollups, clock, worker.oldest_us, counters["rollups"])
+            rollups = Rollups(store, config.rollups, clock, workers.oldest_us, counters["rollups"])
             summing = Periodic("rollups", config.rollups.interval_s, rollups.run, counters["periodic"])
             closing.callback(summing.close)
             summing.start()
@@ -182,7 +188,9 @@ async def run(
         closing.callback(expiring.close)
         expiring.start()
 
-        watch = DiskWatch(store, config.disk, name, keeping.longest, clock, worker.hold, raise_alerts, counters["disk"])
+        watch = DiskWatch(
+            store, config.disk, name, keeping.longest, clock, workers.hold, raise_alerts, counters["disk"]
+        )
         watching = Periodic("disk", config.disk.interval_s, watch.run, counters["periodic"])
         watching.once()  # before the first batch
         closing.callback(watching.close)
@@ -215,8 +223,8 @@ async def run(
         closing.callback(reporting.close)
         reporting.start()
 
-        worker.start(pipeline.process)
-        closing.push_async_callback(asyncio.to_thread, worker.close)
+        workers.start(process)
+        closing.push_async_callback(asyncio.to_thread, workers.close)
         identity_alerts = IdentityAlerts(name, identity.certificate, raise_alerts, clock, counters["identity"])
         closing.push_async_callback(identity_alerts.close)
         clones = Clones(counters["ingest"], identity_alerts.cloned, lambda: secrets.randbits(64))
@@ -226,7 +234,7 @@ async def run(
             config.ingest,
             identity,
             name,
-            _submit(worker),
+            _submit(workers),
             quarantine,
             counters["ingest"],
             clock,
@@ -241,7 +249,7 @@ async def run(
         if enrolment and config.enrol.listen:
             closing.push_async_callback(enrolment.stop)
             _log.info("agents are enrolled at %s", await enrolment.start(address))
-        closing.push_async_callback(_drain, ingest, worker, config.collector.stop_timeout_s)
+        closing.push_async_callback(_drain, ingest, workers, config.collector.stop_timeout_s)
         guard.start()
         closing.callback(presence.rest)  # whom we hang up on is not silent
         loop = asyncio.get_running_loop()
@@ -260,14 +268,14 @@ async def run(
         if ready_file:
             _announce(ready_file, address)
             closing.callback(ready_file.unlink, missing_ok=True)
-        watching_over = asyncio.create_task(_watch_over(service, worker))
+        watching_over = asyncio.create_task(_watch_over(service, workers))
         closing.callback(watching_over.cancel)
         reload = Reload(
             config,
             ruleset,
             load or (lambda: config),
-            lambda new: Matcher(new, clock, counters["detect"]),
-            pipeline.follow,
+            lambda new: [Matcher(new, clock, counters["detect"]) for _ in pipelines],
+            lambda matchers: [*map(Pipeline.follow, pipelines, matchers)],
             (correlator, scheduler),
             counters["service"],
         )
@@ -280,16 +288,16 @@ async def run(
     _log.info("stopped")
 
 
-async def _reload(asked: asyncio.Event, reload: Reload, service: ServiceManager, address: str) -> None:
+async def _reload(asked: asyncio.Event, reload: Reload[list[Matcher]], service: ServiceManager, address: str) -> None:
     while await asked.wait():
         asked.clear()
         service.reloading()
         service.ready(f"listens on {address}, {await asyncio.to_thread(reload.run)}")
 
 
-async def _watch_over(service: ServiceManager, worker: Worker) -> None:
+async def _watch_over(service: ServiceManager, workers: Workers) -> None:
     """Feed the watchdog: that this runs shows that the event loop does."""
-    watchdog = Watchdog(service, lambda limit_s: ["worker"] if worker.hung(limit_s) else [])
+    watchdog = Watchdog(service, lambda limit_s: ["worker"] if workers.hung(limit_s) else [])
     while service.watchdog_s is not None:
         watchdog.look()
         await asyncio.sleep(service.turn_s)
@@ -320,11 +328,11 @@ def _load_rules(folders: Sequence[Path]) -> RuleSet:
     return ruleset
 
 
-def _submit(worker: Worker) -> Callable[[Admitted, Callable[[Outcome], None]], None]:
-    """What ingest hands batches to: the worker, with its verdicts in the words of ingest."""
+def _submit(workers: Workers) -> Callable[[Admitted, Callable[[Outcome], None]], None]:
+    """What ingest hands batches to: the workers, with their verdicts in the words of ingest."""
 
     def submit(batch: Admitted, done: Callable[[Outcome], None]) -> None:
-        worker.submit(batch, lambda verdict: done(_outcome(verdict)))
+        workers.submit(batch, lambda verdict: done(_outcome(verdict)))
 
     return submit
 
@@ -339,10 +347,10 @@ def _outcome(verdict: Verdict) -> Outcome:
             return refused
 
 
-async def _drain(ingest: IngestServer, worker: Worker, timeout_s: float) -> None:
-    if not await ingest.drain(0.1 if worker.held else timeout_s):
+async def _drain(ingest: IngestServer, workers: Workers, timeout_s: float) -> None:
+    if not await ingest.drain(0.1 if workers.held else timeout_s):
         _log.warning("the store did not take everything; the agents keep the rest")
-        await asyncio.to_thread(worker.close)
+        await asyncio.to_thread(workers.close)
         await ingest.drain(1.0)
 
 

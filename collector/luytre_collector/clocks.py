@@ -52,6 +52,9 @@ class Split:
 def count(times: Any, arrival_us: int, config: Config) -> int:
     """How many of the times of events are not believed."""
     numbers = _numbers(times)
+    least, most = (found.as_py() for found in pc.min_max(numbers).values())
+    if least is None or (least >= arrival_us - _early(config) and most <= arrival_us + _late(config)):
+        return 0
     ahead, behind = _outside(numbers, pa.scalar(arrival_us, pa.int64()), config)
     return int(pc.sum(pc.or_(ahead, behind)).as_py() or 0)
 
@@ -72,9 +75,17 @@ def _numbers(times: Any) -> Any:
 
 
 def _outside(times: Any, arrivals: Any, config: Config) -> tuple[Any, Any]:
-    late: Any = pa.scalar(int(config.ahead_s * _SECOND), pa.int64())
-    early: Any = pa.scalar(int(config.behind_s * _SECOND), pa.int64())
+    late: Any = pa.scalar(_late(config), pa.int64())
+    early: Any = pa.scalar(_early(config), pa.int64())
     return pc.greater(times, pc.add(arrivals, late)), pc.less(times, pc.subtract(arrivals, early))
+
+
+def _late(config: Config) -> int:
+    return int(config.ahead_s * _SECOND)
+
+
+def _early(config: Config) -> int:
+    return int(config.behind_s * _SECOND)
 
 
 def stream_of(table: str, stream: str) -> str:

@@ -7,7 +7,11 @@ from functools import cache
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute
 from luytre_common.schema import Column, Kind, Table
+
+# The stubs know each kernel by the exact type of its arguments; here types are those of columns.
+pc: Any = pyarrow.compute
 
 #: 16 zero bytes, the absent address.
 NO_ADDRESS = bytes(16)
@@ -48,15 +52,56 @@ def stored_schema(table: Table) -> pa.Schema:
 def constant(kind: Kind, value: Any, rows: int) -> pa.Array[Any]:
     """A column that holds `value` in every row."""
     if kind is Kind.NAME:
-        indices = pa.repeat(pa.scalar(0, pa.int32()), rows)
-        return pa.DictionaryArray.from_arrays(indices, pa.array([value], pa.string()))
-    if not rows:
-        return pa.array([], _TYPES[kind])
-    scalar: Any = pa.scalar(value, _TYPES[kind])
-    array: pa.Array[Any] = pa.repeat(scalar, rows)
+        return pa.DictionaryArray.from_arrays(_zeros(pa.int32(), rows), pa.array([value], pa.string()))
+    if value == _ZEROS.get(kind, 0):
+        return _zeros(_TYPES[kind], rows)
+    if kind in _NUMBERS:
+        number = pa.int64() if kind is Kind.TIME else _TYPES[kind]
+        array: pa.Array[Any] = pc.add(_zeros(number, rows), pa.scalar(value, number)).view(_TYPES[kind])
+    else:
+        scalar: Any = pa.scalar(value, _TYPES[kind])
+        array = pa.repeat(scalar, rows)
     return array
 
 
 def zeros(kind: Kind, rows: int) -> pa.Array[Any]:
     """A column whose every row is absent: the zero of the kind."""
     return constant(kind, _ZEROS.get(kind, 0), rows)
+
+
+def numbered(first: int, rows: int) -> Any:
+    """`first`, `first + 1`, ... as 64-bit numbers."""
+    steps = _shared_steps().slice(0, rows) if rows <= _SHARED_ROWS else _steps(rows)
+    return pc.add(steps, pa.scalar(first, pa.uint64()))
+
+
+_NUMBERS = frozenset({Kind.U8, Kind.U16, Kind.U32, Kind.U64, Kind.I32, Kind.TIME})
+
+#: Columns up to so long share their zeros, which are made once: a table has two dozen columns that begin as zeros.
+_SHARED_ROWS = 1 << 18
+_WIDEST = 16
+
+
+@cache
+def _shared_zeros() -> pa.Buffer:
+    return pa.py_buffer(bytes(_WIDEST * (_SHARED_ROWS + 1)))
+
+
+@cache
+def _shared_steps() -> Any:
+    return _steps(_SHARED_ROWS)
+
+
+def _zeros(kind: pa.DataType, rows: int) -> pa.Array[Any]:
+    """An array whose buffer is all zeros: of numbers, addresses, and offsets of texts and lists."""
+    data = _shared_zeros() if rows <= _SHARED_ROWS else pa.py_buffer(bytes(_WIDEST * (rows + 1)))
+    if pa.types.is_list(kind):
+        nothing: Any = pa.array([], kind.value_type)
+        return pa.Array.from_buffers(kind, rows, [None, data], children=[nothing])
+    after: list[Any] = [pa.py_buffer(b"")] if pa.types.is_string(kind) else []
+    return pa.Array.from_buffers(kind, rows, [None, data, *after])
+
+
+def _steps(rows: int) -> Any:
+    ones: Any = pa.repeat(pa.scalar(1, pa.uint64()), rows)
+    return pc.subtract(pc.cumulative_sum(ones), pa.scalar(1, pa.uint64()))

@@ -34,13 +34,14 @@ from luytre_collector.enrich.stamp import Stamp, stamp
 from luytre_collector.ingest.admit import Admitted, Refused
 from luytre_collector.ingest.chain import Chains
 from luytre_collector.ingest.decode import decode
-from luytre_collector.ingest.dedupe import Dedupe, Fresh
+from luytre_collector.ingest.dedupe import Dedupe, Fresh, Numbering
 from luytre_collector.ingest.quarantine import Quarantine
 from luytre_collector.notify.outbox import Outbox
 from luytre_collector.store.base import Store, StoreUnavailableError
 
 _log = logging.getLogger("luytre.pipeline")
 _DAY_US = 86_400_000_000
+_NOTHING = pa.table({})
 #: Rows of one batch that go to table `quarantine` at most. They are written as text, which takes time; a batch with
 #: more is refused whole. Agents send fewer.
 MAX_QUARANTINED = 50_000
@@ -74,11 +75,19 @@ Verdict = Stored | Refused | Postponed
 
 @dataclass(slots=True)
 class _Piece:
-    """One batch on its way: its place in the micro-batch, and its rows with every stored column."""
+    """One batch on its way: its place in the micro-batch, its new rows as the agent made them, what is to be stamped on
+    them, and how many rows of the batch have a time that is not believed."""
 
     index: int
     batch: Admitted
     rows: pa.Table
+    given: Stamp
+    bad: int
+
+    @property
+    def count(self) -> int:
+        """How many rows of it are new."""
+        return self.batch.last_sequence + 1 - self.given.first_sequence
 
 
 class AlertRaiser:
@@ -139,7 +148,7 @@ class Pipeline:
         self._pause = pause
         self._times = times or clocks.Config()
         self._aside = Aside(store, counters)
-        self._dedupe = Dedupe(lambda *key: self._patiently(lambda: self._aside.last_stored(*key)), counters)
+        self._dedupe = Dedupe(self._last_stored, counters)
 
     def follow(self, matcher: Matcher) -> None:
         """Other event rules from the next batch on; from any thread."""
@@ -157,6 +166,7 @@ class Pipeline:
     def _process(self, batches: Sequence[Admitted]) -> list[Verdict]:
         verdicts: list[Verdict] = [Stored()] * len(batches)
         groups: dict[tuple[str, int], list[_Piece]] = {}
+        self._dedupe.learn(batches)
         for index, batch in enumerate(batches):
             made = self._prepare(index, batch)
             if isinstance(made, Refused):
@@ -168,8 +178,9 @@ class Pipeline:
         if broken := self._broken:
             self._broken = []
             self._patiently(lambda: self._raise_alerts(broken))
-        for pieces in groups.values():
-            self._store_group(pieces, verdicts)
+        for key in list(groups):
+            pieces = groups.pop(key)  # nothing else keeps what was stored already
+            self._store_group(pieces, self._stamped(pieces), verdicts)
         return verdicts
 
     def _forget(self, batch: Admitted) -> None:
@@ -200,13 +211,14 @@ class Pipeline:
             boot_id=batch.boot_id,
             stream=batch.stream,
             first_sequence=batch.first_sequence + fresh.skip,
-            agent_time_us=batch.agent_time_us,
-            collector_time_us=batch.collector_time_us,
+            agent_time=batch.agent_time_us,
+            collector_time=batch.collector_time_us,
         )
-        return _Piece(index, batch, stamp(batch.table, opened.slice(fresh.skip), given))
+        rows, bad = opened
+        return _Piece(index, batch, rows.slice(fresh.skip), given, bad)
 
-    def _open(self, batch: Admitted) -> pa.Table | Refused:
-        """The body's columns, or why they are refused."""
+    def _open(self, batch: Admitted) -> tuple[pa.Table, int] | Refused:
+        """The body's columns, and how many rows have a time that is not believed; or why the body is refused."""
         decoded = decode(batch)
         if isinstance(decoded, Refused):
             return decoded
@@ -217,19 +229,28 @@ class Pipeline:
         bad = clocks.count(decoded.rows.column(batch.table.event_time), batch.collector_time_us, self._times)
         if bad > MAX_QUARANTINED:
             return Refused(pb.REFUSAL_CODE_BAD_BODY, f"{bad} rows whose time is years off, or ahead: see [clocks]")
-        return decoded.rows
+        return decoded.rows, bad
 
-    def _store_group(self, pieces: Sequence[_Piece], verdicts: list[Verdict]) -> None:
+    def _stamped(self, pieces: Sequence[_Piece]) -> pa.Table:
+        """The rows of all pieces in one piece; the opened bodies, which are as large again, are let go."""
+        rows = stamp(pieces[0].batch.table, [(piece.rows, piece.given) for piece in pieces])
+        for piece in pieces:
+            piece.rows = _NOTHING
+        return rows
+
+    def _store_group(self, pieces: Sequence[_Piece], rows: pa.Table, verdicts: list[Verdict]) -> None:
         try:
-            self._store_together(pieces)
+            self._store_together(pieces, rows)
         except StoppingError:
             raise
         except Exception as error:  # noqa: BLE001 - refused for good: whatever it is, it must not stop the others
             if len(pieces) > 1:
                 _log.warning("%d batches refused together, trying each alone: %s", len(pieces), _first_line(error))
                 self._counters.add("isolated", len(pieces), pieces[0].batch.table.name)
+                offset = 0
                 for piece in pieces:
-                    self._store_group([piece], verdicts)
+                    self._store_group([piece], rows.slice(offset, piece.count), verdicts)
+                    offset += piece.count
                 return
             batch = pieces[0].batch
             self._forget(batch)
@@ -237,16 +258,15 @@ class Pipeline:
             verdicts[pieces[0].index] = refused
             self._set_aside(batch, refused)
 
-    def _store_together(self, pieces: Sequence[_Piece]) -> None:
+    def _store_together(self, pieces: Sequence[_Piece], rows: pa.Table) -> None:
         table = pieces[0].batch.table
-        rows = pa.concat_tables([piece.rows for piece in pieces]).unify_dictionaries().combine_chunks()
         for enrich in self._enrichers.get(table.name, ()):
             rows = enrich(rows)
         alerts = self._detect(table, rows)
-        token = _token(f"{p.rows.num_rows}/{p.batch.last_sequence}/{_numbering(p.batch)}" for p in pieces)
+        token = _token(f"{p.count}/{p.batch.last_sequence}/{_numbering(p.batch)}" for p in pieces)
         if alerts:
             self._patiently(lambda: self._raise_alerts(alerts))
-        if found := clocks.split(table, rows, self._times):
+        if any(piece.bad for piece in pieces) and (found := clocks.split(table, rows, self._times)):
             numberings = {(p.batch.sender.agent_id, p.batch.boot_id, p.batch.stream) for p in pieces}
             self._patiently(lambda: self._aside.put(table, found, numberings, token))
             rows = found.believed
@@ -255,6 +275,10 @@ class Pipeline:
             self._counters.add("inserts", label=table.name)
         self._counters.add("batches_stored", len(pieces), table.name)
         self._counters.add("rows_stored", rows.num_rows, table.name)
+
+    def _last_stored(self, table: str, numberings: Sequence[Numbering]) -> Mapping[Numbering, int]:
+        found: Mapping[Numbering, int] = self._patiently(lambda: self._aside.last_stored(table, numberings))
+        return found
 
     def _detect(self, table: Table, rows: pa.Table) -> list[Alert]:
         try:

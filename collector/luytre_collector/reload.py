@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from luytre_common.errors import ConfigError, LuytreError, UserError
 from luytre_common.telemetry import Counters, configure_logging
@@ -14,9 +14,11 @@ from luytre_common.telemetry import Counters, configure_logging
 from luytre_collector.config import Config
 from luytre_collector.detect import rules
 from luytre_collector.detect.model import RuleSet
-from luytre_collector.detect.stream import Matcher
 
 _log = logging.getLogger("luytre.reload")
+
+#: Event rules made ready, for as many as apply them.
+M = TypeVar("M")
 
 
 class Follower(Protocol):
@@ -26,7 +28,7 @@ class Follower(Protocol):
         """Other rules from the next run on."""
 
 
-class Reload:
+class Reload(Generic[M]):
     """Takes over what can change while rows come in. Not for use by several threads at once.
 
     load: reads the configuration. match: makes event rules ready. swap: puts them in the place of the old ones, from
@@ -38,8 +40,8 @@ class Reload:
         config: Config,
         ruleset: RuleSet,
         load: Callable[[], Config],
-        match: Callable[[RuleSet], Matcher],
-        swap: Callable[[Matcher], object],
+        match: Callable[[RuleSet], M],
+        swap: Callable[[M], object],
         followers: Sequence[Follower],
         counters: Counters,
     ) -> None:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from luytre_common.settings import at_least, setting
+from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Counters
 
 from luytre_collector.ingest.admit import Admitted
@@ -23,6 +23,7 @@ from luytre_collector.pipeline import Postponed, StoppingError, Verdict
 Done = Callable[[Verdict], None]
 
 _STOPPING = "the collector is stopping"
+_EARLIER = "an earlier batch is to be sent again"
 _log = logging.getLogger("luytre.pipeline")
 
 
@@ -30,20 +31,30 @@ _log = logging.getLogger("luytre.pipeline")
 class Config:
     """How batches become inserts."""
 
+    workers: int = setting(
+        1, "threads that judge and insert, each for its share of the agents", at_least(1), at_most(8)
+    )
     enough_rows: int = setting(10_000, "rows that are inserted without lingering", at_least(1))
     most_rows: int = setting(200_000, "rows that are taken together at most", at_least(1))
-    most_bytes: int = setting(256 << 20, "bytes of opened bodies that are taken together at most", at_least(1))
+    most_bytes: int = setting(64 << 20, "bytes of opened bodies that are taken together at most", at_least(1))
     linger_s: float = setting(0.2, "how long to wait for more rows, seconds", at_least(0))
     retry_min_s: float = setting(0.1, "pause before asking a store that is away again; doubles", at_least(0.001))
     retry_max_s: float = setting(5.0, "longest such pause, seconds", at_least(0.001))
 
 
 class Worker:
-    """Takes batches from any thread and says what became of each. `process` is `Pipeline.process`."""
+    """Takes batches from any thread and says what became of each. `process` is `Pipeline.process`.
 
-    def __init__(self, config: Config, counters: Counters) -> None:
+    Once a batch of a connection goes back to its agent, so do all later ones of that connection: the agent sends them
+    again from there, and if a later one were stored by then, the earlier one would be taken for stored, too.
+    """
+
+    def __init__(self, config: Config, counters: Counters, label: str = "") -> None:
+        """`label`: of the gauge, where there are several workers."""
         self._config = config
         self._counters = counters
+        self._label = label
+        self._given_up: dict[str, int] = {}  # agent to the connection of which something went back
         self._queue: deque[tuple[Admitted, Done]] = deque()
         self._taken: list[tuple[Admitted, Done]] = []
         self._rows = 0
@@ -65,7 +76,7 @@ class Worker:
             if not stopped:
                 self._queue.append((batch, done))
                 self._rows += batch.row_count
-                self._counters.set("queued_batches", len(self._queue))
+                self._counters.set("queued_batches", len(self._queue), self._label)
                 self._changed.notify()
         if stopped:
             done(Postponed(_STOPPING))
@@ -98,26 +109,49 @@ class Worker:
             times = [batch.collector_time_us for batch, _ in (*self._taken, *self._queue)]
         return min(times, default=None)
 
-    def close(self) -> None:
-        """Finish what is queued, unless the store is away; end the thread."""
+    def stop(self) -> None:
+        """Take nothing more, and finish what is queued, unless the store is away."""
         with self._changed:
             self._stop.set()
             self._changed.notify()
+
+    def close(self) -> None:
+        """Stop, and wait for the end of the thread."""
+        self.stop()
         if self._thread:
             self._thread.join()
 
     def _run(self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]]) -> None:
         while taken := self._take():
             self._since = time.monotonic()
-            if self._held is not None and self._stop.is_set():
-                verdicts: Sequence[Verdict] = [Postponed(self._held)] * len(taken)
-            else:
-                verdicts = self._judge(process, [batch for batch, _ in taken])
+            verdicts = self._verdicts(process, [batch for batch, _ in taken])
             with self._changed:
                 self._taken = []
             for (_, done), verdict in zip(taken, verdicts, strict=True):
                 done(verdict)
             self._since = None
+
+    def _verdicts(
+        self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]], batches: Sequence[Admitted]
+    ) -> Sequence[Verdict]:
+        late = [self._is_late(batch) for batch in batches]
+        wanted = [batch for batch, is_late in zip(batches, late, strict=True) if not is_late]
+        if self._held is not None and self._stop.is_set():
+            found: Sequence[Verdict] = [Postponed(self._held)] * len(wanted)
+        else:
+            found = self._judge(process, wanted) if wanted else ()
+        for batch, verdict in zip(wanted, found, strict=True):
+            if isinstance(verdict, Postponed):
+                self._given_up[batch.sender.agent_id] = batch.sender.connection
+        if len(wanted) == len(batches):
+            return found
+        self._counters.add("postponed", len(batches) - len(wanted))
+        verdicts = iter(found)
+        return [Postponed(_EARLIER) if is_late else next(verdicts) for is_late in late]
+
+    def _is_late(self, batch: Admitted) -> bool:
+        """Whether something of its connection, or of a later one of the same agent, went back already."""
+        return self._given_up.get(batch.sender.agent_id, 0) >= batch.sender.connection
 
     def _judge(
         self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]], batches: Sequence[Admitted]
@@ -148,5 +182,5 @@ class Worker:
                     break
                 taken.append(self._queue.popleft())
                 self._rows -= batch.row_count
-            self._counters.set("queued_batches", len(self._queue))
+            self._counters.set("queued_batches", len(self._queue), self._label)
             return taken

@@ -74,16 +74,16 @@ def _rows(packets: int) -> list[tuple[Table, pa.Table]]:
     for name in ("flows", "processes"):
         table, now = TABLES[name], int(time.time() * 1e6)
         rows = pa.concat_tables(bodies[name]).slice(0, _MOST)
-        made.append((table, prepare(table, stamp(table, rows, Stamp("web-01", "web-01", "b0", name, 0, now, now)))))
+        made.append((table, prepare(table, stamp(table, [(rows, Stamp("web-01", "web-01", "b0", name, 0, now, now))]))))
     return made
 
 
 class MadeBefore(RowClient):
     """Sends bytes that were made beforehand."""
 
-    pieces: Sequence[bytes] = ()
+    pieces: Sequence[native.Piece] = ()
 
-    def blocks(self, columns: Any, rows: pa.Table, with_flags: bool) -> Iterator[bytes]:
+    def blocks(self, columns: Any, rows: pa.Table, with_flags: bool) -> Iterator[native.Piece]:
         return iter(self.pieces)
 
 

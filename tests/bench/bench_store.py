@@ -119,7 +119,7 @@ def fill(store: EmbeddedStore, file: Path, packets: int, names: Sequence[str]) -
             batch.sender.agent_id, batch.sender.host_name, supply.BOOT, batch.stream, batch.first_sequence,
             batch.agent_time_us, batch.collector_time_us,
         )  # fmt: skip
-        rows = stamp(batch.table, decoded.rows, sent)
+        rows = stamp(batch.table, [(decoded.rows, sent)])
         for enrich in enrichers.get(batch.table.name, ()):
             rows = enrich(rows)
         waiting[batch.table.name].append(rows)

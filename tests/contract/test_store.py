@@ -90,15 +90,27 @@ def test_no_rows_are_no_insert(store: Store) -> None:
 
 def test_the_last_sequence_is_of_one_numbering(store: Store) -> None:
     for table in (FLOWS, HEALTH, ALERTS):
-        assert store.last_sequence(table.name, "web-01", "b0", table.name) == -1
+        agents = ("web-01", "it's\\web\n")
+        asked = [(agent, boot, stream) for agent in agents for boot in ("b0", "b1") for stream in (table.name, "other")]
+        assert store.last_sequences(table.name, asked) == {}
         store.insert(table.name, make(table, 5, nasty=False), "1")
         store.insert(table.name, make(table, 5, first=5, nasty=False), "2")
         store.insert(table.name, make(table, 50, first=100, boot="b1", nasty=False), "3")
-        store.insert(table.name, make(table, 50, first=200, agent="it's\\web\n", nasty=False), "4")
-        assert store.last_sequence(table.name, "web-01", "b0", table.name) == 9
-        assert store.last_sequence(table.name, "web-01", "b1", table.name) == 149
-        assert store.last_sequence(table.name, "it's\\web\n", "b0", table.name) == 249
-        assert store.last_sequence(table.name, "web-01", "b0", "other") == -1
+        store.insert(table.name, make(table, 50, first=200, agent=agents[1], nasty=False), "4")
+        assert store.last_sequences(table.name, asked) == {
+            ("web-01", "b0", table.name): 9,
+            ("web-01", "b1", table.name): 149,
+            (agents[1], "b0", table.name): 249,
+        }
+        assert store.last_sequences(table.name, asked[:1]) == {("web-01", "b0", table.name): 9}
+        assert store.last_sequences(table.name, []) == {}
+
+
+def test_thousands_of_numberings_are_asked_about_at_once(store: Store) -> None:
+    """As after a restart, with names as long as they may be."""
+    store.insert("flows", make(FLOWS, 5, nasty=False), "1")
+    many = [(f"{number:064}", f"{number:036}", "s" * 64) for number in range(2500)]
+    assert store.last_sequences("flows", [*many, ("web-01", "b0", "flows")]) == {("web-01", "b0", "flows"): 4}
 
 
 def test_the_most_rows_of_an_insert_are_one_part(store: Store) -> None:
@@ -145,7 +157,7 @@ def test_wrong_sql_and_unknown_tables_are_store_errors(store: Store) -> None:
     with pytest.raises(StoreError, match="nonsense"):
         store.query("SELECT nonsense")
     with pytest.raises(StoreError, match="no table"):
-        store.last_sequence("nonsense", "a", "b", "c")
+        store.last_sequences("nonsense", [("a", "b", "c")])
 
 
 NASTY_TEXT = "x'\\\n\t\0é\r\b\"`{a:String}%s🎋"
@@ -192,7 +204,8 @@ def test_threads_insert_and_ask_side_by_side(store: Store) -> None:
         try:
             for turn in range(3):
                 store.insert("flows", make(FLOWS, 20, first=turn * 20, agent=f"a{number}"), f"{number}/{turn}")
-                assert store.last_sequence("flows", f"a{number}", "b0", "flows") == turn * 20 + 19
+                one = (f"a{number}", "b0", "flows")
+                assert store.last_sequences("flows", [one]) == {one: turn * 20 + 19}
                 assert store.query_text("SELECT 1 AS one", "JSONEachRow") == b'{"one":1}\n'
         except BaseException as fault:  # noqa: BLE001  # handed to the main thread
             faults.append(fault)

@@ -15,6 +15,7 @@ from luytre_collector.store import embedded, readonly
 from luytre_common.telemetry import Counters
 
 ROWS = 500
+WEB = ("web-01", "b0", "flows")
 #: Of a day that is not over yet, whenever the test runs, so that no comparison of days mends what is wrong.
 NOON = int(time.time()) // 86_400 * 86_400 + 43_200
 
@@ -31,7 +32,8 @@ from tests.contract.rows import make
 store = embedded.EmbeddedStore(embedded.Config(directory=Path(sys.argv[1])), readonly.Config())
 store.open()
 store.migrate()
-number = store.last_sequence("flows", "web-01", "b0", "flows") + 1
+web = ("web-01", "b0", "flows")
+number = store.last_sequences("flows", [web]).get(web, -1) + 1
 while True:
     store.insert("flows", make(TABLES["flows"], {rows}, first=number, nasty=False), f"{{number}}")
     number += {rows}
@@ -62,7 +64,7 @@ def test_an_insert_is_whole_or_absent(tmp_path: Path) -> None:
             found = store.query(
                 "SELECT count() AS rows, uniqExact(sequence) AS distinct, max(sequence) + 1 AS next FROM flows"
             ).to_pylist()[0]
-            last = store.last_sequence("flows", "web-01", "b0", "flows")
+            last = store.last_sequences("flows", [WEB]).get(WEB, -1)
         finally:
             store.close()
         assert found["rows"] % ROWS == 0

@@ -23,6 +23,7 @@ from tests.support.bridge.process import Bridge, write_config
 DEPLOY = Path(__file__).parents[2] / "deploy/clickhouse"
 USERS = (DEPLOY / "users.sql").read_text()
 FLOWS = TABLES["flows"]
+WEB = ("web-01", "b0", "flows")
 #: What the bridge itself needs: it hands rows to the engine in a file.
 OF_THE_BRIDGE = "GRANT READ ON FILE"
 
@@ -74,7 +75,7 @@ def test_roles_are_enough_and_no_more(tmp_path: Path) -> None:
         assert store.migrate()
         assert store.migrate() == []
         store.insert("flows", make(FLOWS, 100), "token")
-        assert store.last_sequence("flows", "web-01", "b0", "flows") == 99
+        assert store.last_sequences("flows", [WEB]) == {WEB: 99}
         assert store.query_text("SELECT count() AS n FROM flows", "JSONEachRow") == b'{"n":100}\n'
         for beyond in (
             "DROP TABLE luytre.flows",

@@ -24,6 +24,7 @@ from tests.contract.rows import make
 from tests.support.bridge.process import Bridge, write_config
 
 FLOWS = TABLES["flows"]
+WEB = ("web-01", "b0", "flows")
 #: Long enough for a busy machine, short enough to wait for.
 PATIENCE_S = 2
 
@@ -139,7 +140,7 @@ def test_out_of_memory(home: Path, tmp_path: Path) -> None:
     with Bridge(home, ["--config", str(config)]) as bridge, opened(bridge.host, migrate=False) as (store, _):
         refused(lambda: insert(store, 0, 20_000), "memory_limit_exceeded", "flows: .*memory limit exceeded")
     with Bridge(home) as bridge, opened(bridge.host) as (store, _):
-        assert store.last_sequence("flows", "web-01", "b0", "flows") == -1
+        assert store.last_sequences("flows", [WEB]) == {}
         insert(store, 0, 20_000)
         assert truth(store) == (20_000,) * 3
         store.command("TRUNCATE TABLE luytre.flows")
@@ -234,4 +235,4 @@ def test_killed_while_inserting_and_another_host_goes_on(tmp_path: Path) -> None
             assert failures
             assert counters.get("host_changed", second.host) >= 1
             assert truth(store) == (15_000,) * 3
-            assert store.last_sequence("flows", "web-01", "b0", "flows") == 14_999
+            assert store.last_sequences("flows", [WEB]) == {WEB: 14_999}

@@ -18,6 +18,7 @@ from luytre_common.schema import TABLES
 from tests.contract.rows import make
 
 STATES = sorted((Path(__file__).parents[1] / "fixtures/schema").iterdir())
+WEB = ("web-01", "b0", "flows")
 OLD_ROWS = (
     "INSERT INTO luytre.flows (agent_id, boot_id, stream, sequence, collector_time, flow_end, source_port)"
     " SELECT 'web-01', 'b0', 'flows', number, now64(6), now64(6), 443 FROM numbers(50)"
@@ -71,7 +72,7 @@ def test_an_upgrade_leads_to_the_tables_of_a_new_store(
         assert store.migrate() == []
         assert any(line.startswith("changed the codecs of flows: ") for line in done) == (state.name == "first")
         assert ("removed the TTL of flows" in done) == (state.name == "first")
-        assert store.last_sequence("flows", "web-01", "b0", "flows") == 49
+        assert store.last_sequences("flows", [WEB]) == {WEB: 49}
         store.insert("flows", make(TABLES["flows"], 10, first=50, nasty=False), "token")
         store.command("OPTIMIZE TABLE luytre.flows FINAL")
         (found,) = store.query(

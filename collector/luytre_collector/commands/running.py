@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from luytre_common.errors import EXIT_OK, EXIT_USAGE
 
 def run(args: argparse.Namespace) -> int:
     """Run until told to stop."""
+    _keep_memory()  # before anything imports pyarrow
     import asyncio
     import faulthandler
     import os
@@ -28,6 +30,13 @@ def run(args: argparse.Namespace) -> int:
     faulthandler.enable()  # a watchdog's SIGABRT leaves in the log where every thread was
     asyncio.run(app.run(config, args.ready_file, environment=os.environ, load=lambda: configuration.load(args.config)))
     return EXIT_OK
+
+
+def _keep_memory() -> None:
+    """Arrow's allocator gives back what was not used for a second, not after 10 ms, its default: between two
+    micro-batches it would give back everything, and the kernel would clear the same pages again, a fifth of the CPU.
+    """
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "1000")
 
 
 def _many_descriptors() -> None:

@@ -86,6 +86,10 @@ class Batch:
             found = self._folded[key] = fold_arrow(array) if folded else array
         return found
 
+    def part(self, rows: Any) -> Batch:
+        """Some of the rows, by their indices (Arrow array of int64), as a batch of their own."""
+        return _Part(self, rows)
+
     def take(self, column: Column, folded: bool, rows: Any) -> list[Any]:
         """The values of some rows as Python objects."""
         array = self.array(column)
@@ -101,6 +105,28 @@ class Batch:
             return list(lists.to_pylist())
         taken = array.take(rows)
         return list((fold_arrow(taken) if folded else taken).to_pylist())
+
+
+class _Part(Batch):
+    """Some rows of another batch. Dictionaries are that batch's, so they are folded once."""
+
+    def __init__(self, whole: Batch, picked: Any) -> None:
+        super().__init__(whole.rows)
+        self._whole = whole
+        self._picked = picked
+
+    def __len__(self) -> int:
+        return len(self._picked)
+
+    def _prepare(self, column: Column) -> Any:
+        if isinstance(column, Element):
+            return elements(self.array(column.of), column.index)
+        return self._whole.array(column).take(self._picked)
+
+    def values(self, column: Column, folded: bool) -> Any:
+        if isinstance(self.array(column), pa.DictionaryArray):
+            return self._whole.values(column, folded)
+        return super().values(column, folded)
 
 
 def _fill(array: Any, column: Column) -> Any:

@@ -2,8 +2,8 @@
 
 A rule that needs some literal to occur (a witness, see `tree.witnesses`) is looked at only for rows where one does:
 Hyperscan scans each column's folded Arrow buffer once for the literals of all rules, a dictionary's distinct values
-once, and the hits are checked exactly. A rule without a witness runs as Arrow kernels over the batch. Rows that no
-literal touches never become Python objects.
+once, and the hits are checked exactly: a few one by one, many as Arrow kernels over only these rows. A rule without a
+witness runs as kernels over the batch. Rows that no literal touches never become Python objects.
 
 Hyperscan is known only here; where it is missing, every rule runs as kernels.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from luytre_common.schema import Column
+from luytre_common.schema import Column, Kind
 from luytre_common.telemetry import Counters
 
 from luytre_collector.detect.alert import Alert
@@ -28,7 +28,7 @@ from luytre_collector.detect.evidence import event_alerts
 from luytre_collector.detect.masks import mask
 from luytre_collector.detect.model import EventRule, RuleSet
 from luytre_collector.detect.predicates import Check, check, needed
-from luytre_collector.detect.tree import Witness, columns, witnesses
+from luytre_collector.detect.tree import Node, Witness, columns, conjuncts, witnesses
 
 hyperscan: Any
 try:
@@ -42,6 +42,9 @@ MAX_ALERTS = 1000
 #: A rule whose candidates are more than one row in so many is left to the kernels, which cost less then.
 _DENSE = 8
 _SMALL = 256
+
+#: Up to so many candidates of a rule are looked at one by one: a kernel costs some 20 us however few rows it is given.
+_FEW = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +79,23 @@ class _Scanner:
         if data is None or data.size == 0 or len(values) == 0:
             return {}
         offsets = memoryview(offsets_buffer).cast("i")[values.offset : values.offset + len(values) + 1]
-        base = offsets[0]
+        base, after = offsets[0], offsets[-1]
         ends: list[tuple[int, int]] = []
 
         def found(literal: int, _start: int, end: int, _flags: int, _context: Any) -> None:
             # Anything true returned from here would stop the scan.
             ends.append((literal, end))
 
-        self._database.scan(memoryview(data)[base : offsets[-1]], match_event_handler=found)
-        hits: defaultdict[str, set[int]] = defaultdict(set)
+        self._database.scan(memoryview(data)[base:after], match_event_handler=found)
+        starts: Sequence[int] = (
+            offsets.tolist() if len(ends) * 32 > len(offsets) else offsets
+        )  # a list is faster to ask
+        hits: list[set[int]] = [set() for _ in self.literals]
         for literal, end in ends:
-            value = bisect_right(offsets, end + base - 1) - 1
-            if end + base - self._lengths[literal] >= offsets[value]:  # else it spans two values
-                hits[self.literals[literal]].add(value)
-        return hits
+            value = bisect_right(starts, end + base - 1) - 1
+            if end + base - self._lengths[literal] >= starts[value]:  # else it spans two values
+                hits[literal].add(value)
+        return {literal: indices for literal, indices in zip(self.literals, hits, strict=True) if indices}
 
 
 class _TablePlan:
@@ -159,10 +165,8 @@ class Matcher:
             return []
         self.counters.add("rows_scanned", len(batch), table)
         candidates = _candidates(plan, batch)
-        dense = {rule for rule, rows in candidates.items() if len(rows) * _DENSE > len(batch) > _SMALL}
-        for rule in dense:
-            del candidates[rule]
-        touched = sorted(set[int]().union(*candidates.values()))
+        few = {rule: rows for rule, rows in candidates.items() if len(rows) <= _FEW}
+        touched = sorted(set[int]().union(*few.values()))
         position = {row: at for at, row in enumerate(touched)}
         values: list[tuple[Any, ...]] = []
         if touched:
@@ -171,17 +175,34 @@ class Matcher:
             values = list(zip(*taken, strict=True))
         results = []
         for one in plan.plans:
-            if one.witnesses is None or one.rule.head.id in dense:
+            rows = candidates.get(one.rule.head.id, ())
+            if one.witnesses is None or len(rows) * _DENSE > len(batch) > _SMALL:
                 found = pc.indices_nonzero(mask(one.rule.tree, batch)).to_pylist()
             else:
-                rows = candidates.get(one.rule.head.id, ())
                 self.counters.add("rule_candidates", len(rows), one.rule.head.id)
-                decide = one.check
-                found = sorted(row for row in rows if decide(values[position[row]]))
+                if len(rows) > _FEW:
+                    found = _among(one.rule, batch, rows)
+                else:
+                    decide = one.check
+                    found = sorted(row for row in rows if decide(values[position[row]]))
             if found:
                 self.counters.add("rule_matches", len(found), one.rule.head.id)
                 results.append((one.rule, found))
         return results
+
+
+def _among(rule: EventRule, batch: Batch, rows: Iterable[int]) -> list[int]:
+    """Which of these rows the rule matches. Each part of it is asked of ever fewer rows, names and numbers first."""
+    picked: Any = pa.array(sorted(rows), pa.int64())
+    for node in sorted(conjuncts(rule.tree), key=_reads_texts):
+        picked = picked.filter(mask(node, batch.part(picked)))
+        if not len(picked):
+            break
+    return list(picked.to_pylist())
+
+
+def _reads_texts(node: Node) -> bool:
+    return any(column.kind in (Kind.TEXT, Kind.TEXTS) for column in columns(node))
 
 
 def _candidates(plan: _TablePlan, batch: Batch) -> dict[str, set[int]]:

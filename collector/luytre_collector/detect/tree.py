@@ -188,6 +188,11 @@ def leaves(node: Node) -> Iterator[Leaf]:
                 yield one
 
 
+def conjuncts(node: Node) -> tuple[Node, ...]:
+    """Nodes that must all hold for `node` to hold, and that suffice."""
+    return node.children if isinstance(node, And) else (node,)
+
+
 def depth(node: Node) -> int:
     """How many nodes stand above each other; every engine walks a tree by calling itself."""
     deepest = 0

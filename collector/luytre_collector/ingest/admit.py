@@ -24,10 +24,12 @@ _STREAM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sent a batch. `agent_id` is the certificate's; `host_name` is what the agent says."""
+    """Who sent a batch. `agent_id` is the certificate's; `host_name` is what the agent says; `connection` counts
+    the streams that this collector has taken in, from 1."""
 
     agent_id: str
     host_name: str
+    connection: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """What of a batch is new, by the numbers of its rows. Exactly once in the tables follows from it.
 
-The collector keeps the last stored number per (table, agent, boot, stream). The first time a numbering is met, the
-table itself is asked; afterwards memory is right, because one worker decides about and inserts every batch in turn.
+The collector keeps the last stored number per (table, agent, boot, stream). The first time numberings are met, the
+tables themselves are asked, each once about all of them: after a restart thousands of agents come at the same time.
+Afterwards memory is right, because one worker decides about and inserts every batch of a numbering in turn.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from luytre_common.telemetry import Counters
@@ -17,8 +18,11 @@ from luytre_collector.ingest.admit import Admitted
 #: (table, agent_id, boot_id, stream)
 Key = tuple[str, str, str, str]
 
-#: Asks the store: `Store.last_sequence`.
-LastStored = Callable[[str, str, str, str], int]
+#: (agent_id, boot_id, stream)
+Numbering = tuple[str, str, str]
+
+#: Asks the store, as `Store.last_sequences`: the last stored number of those numberings of a table that have one.
+LastStored = Callable[[str, Sequence[Numbering]], Mapping[Numbering, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,24 @@ class Dedupe:
         self._max_keys = max_keys
         self._last: OrderedDict[Key, int] = OrderedDict()
 
+    def learn(self, batches: Iterable[Admitted]) -> None:
+        """Ask about all numberings of these batches that are not known. `judge` does by itself, one by one."""
+        unknown: defaultdict[str, dict[Numbering, None]] = defaultdict(dict)
+        for batch in batches:
+            key = key_of(batch)
+            if key not in self._last:
+                unknown[key[0]][key[1:]] = None
+        for table, numberings in unknown.items():
+            found = self._last_stored(table, list(numberings))
+            for one in numberings:
+                self._last[table, *one] = found.get(one, -1)
+        while len(self._last) > self._max_keys:
+            self._last.popitem(last=False)
+
     def judge(self, batch: Admitted) -> Fresh:
         """What of `batch` is new. Takes it as stored from now on: call `forget` if it is not, after all."""
+        self.learn((batch,))
         key = key_of(batch)
-        if key not in self._last:
-            self._last[key] = self._last_stored(*key)
-            if len(self._last) > self._max_keys:
-                self._last.popitem(last=False)
         last = self._last[key]
         fresh = compare(last, batch.first_sequence, batch.row_count)
         self._last[key] = max(last, batch.last_sequence)

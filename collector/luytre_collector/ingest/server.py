@@ -8,6 +8,7 @@ old one. That both have batches under way is harmless, because one worker judges
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -88,6 +89,7 @@ class IngestServer:
         self._clock = clock
         self._budget = Budget(config.max_waiting_bytes)
         self._quiet = RateLimited(clock, _QUIET_S)
+        self._numbers = itertools.count(1)
         self._sessions: dict[str, Session] = {}
         self._streams: set[Session] = set()
         self._idle = asyncio.Event()
@@ -220,7 +222,7 @@ class IngestServer:
             raise EndedError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{len(self._sessions)} agents are connected already")
 
     def _enter(self, peer: Peer, hello: pb.Hello) -> Session:
-        sender = Sender(peer.agent_id, _clean(hello.host_name))
+        sender = Sender(peer.agent_id, _clean(hello.host_name), next(self._numbers))
         older = self._sessions.get(sender.agent_id)
         if older is not None:
             self._counters.add("superseded")

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 from luytre_common.errors import LuytreError, UserError
 
+#: What rows of a table are numbered in: agent_id, boot_id, stream.
+Numbering = tuple[str, str, str]
+
 
 class StoreError(LuytreError):
     """The store refused a statement for good: wrong SQL, wrong types."""
@@ -81,8 +84,11 @@ class Store(Statements, Protocol):
         wrong SQL, for what is not reading, and for what exceeds the limits on time, rows and memory.
         """
 
-    def last_sequence(self, table: str, agent_id: str, boot_id: str, stream: str) -> int:
-        """The largest stored sequence of this numbering; -1 if there is none. From the tables, not from memory."""
+    def last_sequences(self, table: str, numberings: Sequence[Numbering]) -> Mapping[Numbering, int]:
+        """The largest stored sequence of each numbering that has one. From the tables, not from memory.
+
+        A thousand in one question cost little more than one: the engine's work is mostly in planning.
+        """
 
     def close(self) -> None:
         """Finish what runs, release everything."""

@@ -28,7 +28,7 @@ Choices that hold for every table:
   A flow or process event costs an insert 2,000 to 4,000 ns. Pieces of words (`ngrambf_v1`, for `LIKE '%x%'`) would add
   300 to 540. Words of the lines of logins would add 140 to 180, and a quarter of the rows would be read all the same;
   with users of logins, two thirds.
-* a projection with the largest sequence of every numbering, which is what `Store.last_sequence` asks for.
+* a projection with the largest sequence of every numbering, which is what `Store.last_sequences` asks for.
 """
 
 from __future__ import annotations

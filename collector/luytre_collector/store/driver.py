@@ -39,6 +39,8 @@ logging.getLogger("clickhouse_driver").setLevel(logging.ERROR)  # what it warns 
 
 #: Bytes that are compressed and sent at a time.
 _FRAME = 1 << 20
+#: Less than this is gathered with what comes next.
+_SMALL = 1 << 16
 
 
 class RowClient(Client):  # type: ignore[misc]  # the driver has no types
@@ -59,14 +61,27 @@ class RowClient(Client):  # type: ignore[misc]  # the driver has no types
         ColumnOrientedBlock().info.write(stream.fout)
         for piece in self.blocks(sample_block.columns_with_types, rows, with_flags):
             for start in range(0, len(piece), _FRAME):
-                stream.fout.write(piece[start : start + _FRAME])
-                stream.finalize()
+                self._send(piece[start : start + _FRAME])
+        connection.fout.flush()
         self.receive_profile_events()
         connection.send_data(ColumnOrientedBlock())  # the end
         self.receive_profile_events()
         return int(rows.num_rows)
 
-    def blocks(self, columns: Sequence[tuple[str, str]], rows: pa.Table, with_flags: bool) -> Iterator[bytes]:
+    def _send(self, data: native.Piece) -> None:
+        """Compressed by the driver, or as it lies in Arrow's memory straight to the socket."""
+        connection = self.connection
+        stream = connection.block_out
+        if stream.fout is not connection.fout:
+            stream.fout.write(bytes(data))
+            stream.finalize()
+        elif len(data) < _SMALL:
+            stream.fout.write(bytes(data))
+        else:
+            stream.fout.flush()
+            connection.socket.sendall(data)
+
+    def blocks(self, columns: Sequence[tuple[str, str]], rows: pa.Table, with_flags: bool) -> Iterator[native.Piece]:
         """The bytes of the block; see `native.encode`."""
         return native.encode(columns, rows, with_flags)
 

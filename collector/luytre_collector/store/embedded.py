@@ -28,7 +28,7 @@ from luytre_common.errors import UserError
 from luytre_common.settings import at_least, setting
 
 from luytre_collector.store import access, guest, migrate, readonly, sql
-from luytre_collector.store.base import StoreError, StoreUnavailableError
+from luytre_collector.store.base import Numbering, StoreError, StoreUnavailableError
 from luytre_collector.store.errors import insert_error, query_error, store_error
 from luytre_collector.store.guest import session
 from luytre_collector.store.lock import FolderLock, is_locked
@@ -119,12 +119,10 @@ class EmbeddedStore:
         """
         return self._running.ask(question)
 
-    def last_sequence(self, table: str, agent_id: str, boot_id: str, stream: str) -> int:
-        """See `Store.last_sequence`."""
-        found = self.query(
-            sql.last_sequence(table_named(table)), {"agent_id": agent_id, "boot_id": boot_id, "stream": stream}
-        )
-        return int(found.column("last")[0].as_py()) if found.num_rows else -1
+    def last_sequences(self, table: str, numberings: Sequence[Numbering]) -> Mapping[Numbering, int]:
+        """See `Store.last_sequences`."""
+        statements = sql.last_sequences(table_named(table), numberings)
+        return dict(one for statement in statements for one in sql.found_sequences(self.query(statement)))
 
     def close(self) -> None:
         """See `Store.close`."""

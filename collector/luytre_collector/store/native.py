@@ -36,7 +36,11 @@ _TEXTS = "Array("
 _NAME = "LowCardinality(String)"
 
 
-def encode(columns: Sequence[tuple[str, str]], rows: pa.Table, with_flags: bool) -> Iterator[bytes]:
+#: Bytes made here, or those of an Arrow buffer as they lie there.
+Piece = bytes | memoryview
+
+
+def encode(columns: Sequence[tuple[str, str]], rows: pa.Table, with_flags: bool) -> Iterator[Piece]:
     """The block in pieces, one or a few per column. `columns`: names and types that the server wants, all in `rows`.
 
     `rows` is as `rows.prepare` makes it. `with_flags`: since revision 54454 each column says how it is serialised.
@@ -60,11 +64,11 @@ class _DoesNotFitError(Exception):
     pass
 
 
-def _column(spec: str, array: Any) -> Iterator[bytes]:
+def _column(spec: str, array: Any) -> Iterator[Piece]:
     kind = array.type
     if _ALIKE.get(spec) == kind:
         width = kind.bit_width // 8
-        yield bytes(memoryview(array.buffers()[1])[array.offset * width : (array.offset + len(array)) * width])
+        yield _values(array, width)
     elif spec == "String" and kind == pa.string():
         yield _texts(array)
     elif spec == "String" and pa.types.is_dictionary(kind):
@@ -83,21 +87,25 @@ def _column(spec: str, array: Any) -> Iterator[bytes]:
         raise _DoesNotFitError
 
 
-def _plain(numbers: Any) -> bytes:
-    """The values of an array of numbers, without its offset."""
-    width = numbers.type.bit_width // 8
-    return bytes(memoryview(numbers.buffers()[1])[numbers.offset * width : (numbers.offset + len(numbers)) * width])
+def _plain(numbers: Any) -> Piece:
+    """The values of an array of numbers."""
+    return _values(numbers, numbers.type.bit_width // 8)
 
 
-def _texts(array: Any) -> bytes:
+def _values(array: Any, width: int) -> Piece:
+    """The bytes of an array's values, each so many bytes wide, without what is before its offset."""
+    return memoryview(array.buffers()[1])[array.offset * width : (array.offset + len(array)) * width]
+
+
+def _texts(array: Any) -> Piece:
     """Every text behind its length. There are few different lengths, so few are written by hand."""
     lengths = pc.binary_length(array).dictionary_encode()
     known = pa.array([varint(length) for length in lengths.dictionary.to_pylist()], pa.binary())
     joined = pc.binary_join_element_wise(known.take(lengths.indices), array.cast(pa.binary()), b"")
-    return bytes(joined.buffers()[2]) if len(joined) else b""
+    return memoryview(joined.buffers()[2]) if len(joined) else b""
 
 
-def _names(array: Any) -> Iterator[bytes]:
+def _names(array: Any) -> Iterator[Piece]:
     if len(array.dictionary) > len(array):  # keys that no row has
         array = array.dictionary_decode().dictionary_encode()
     keys = len(array.dictionary)

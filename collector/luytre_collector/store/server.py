@@ -11,7 +11,7 @@ import pyarrow as pa
 from luytre_common.telemetry import Counters
 
 from luytre_collector.store import columns, migrate, readonly, sql, tiers
-from luytre_collector.store.base import StoreError, StoreUnavailableError
+from luytre_collector.store.base import Numbering, StoreError, StoreUnavailableError
 from luytre_collector.store.cluster import Cluster, spread
 from luytre_collector.store.driver import Connector, Link
 from luytre_collector.store.errors import insert_error, query_error
@@ -19,6 +19,9 @@ from luytre_collector.store.pool import Pool
 from luytre_collector.store.render import render
 from luytre_collector.store.rows import prepare, table_named
 from luytre_collector.store.server_config import Config as Config
+
+#: To each database, at most; made when first needed. As many as may insert at a time (`pipeline.workers`), and a few.
+_CONNECTIONS = 12
 
 
 class ServerStore:
@@ -34,7 +37,7 @@ class ServerStore:
         """Connect once, to know that it is possible. OldServerError, a UserError, names a version that is too old."""
         connector = Connector(self._config, self._counters)
         self._pools = {
-            database: Pool(lambda database=database: Link(connector, database), Link.close, size=4)  # type: ignore[misc]
+            database: Pool(lambda database=database: Link(connector, database), Link.close, size=_CONNECTIONS)  # type: ignore[misc]
             for database in ("default", sql.DATABASE, sql.LOCAL_DATABASE)
         }
         try:
@@ -103,15 +106,13 @@ class ServerStore:
             data, types = client.execute(sql_text, with_column_types=True, columnar=True, settings=settings)
             return render(columns.to_arrow(types, data, for_people=True), form)
 
-    def last_sequence(self, table: str, agent_id: str, boot_id: str, stream: str) -> int:
-        """See `Store.last_sequence`."""
-        found = self.query_in(
-            sql.DATABASE,
-            sql.last_sequence(table_named(table)),
-            {"agent_id": agent_id, "boot_id": boot_id, "stream": stream},
-            self._config.sequence_settings,
-        )
-        return int(found.column("last")[0].as_py()) if found.num_rows else -1
+    def last_sequences(self, table: str, numberings: Sequence[Numbering]) -> Mapping[Numbering, int]:
+        """See `Store.last_sequences`."""
+        found: dict[Numbering, int] = {}
+        for statement in sql.last_sequences(table_named(table), numberings):
+            rows = self.query_in(sql.DATABASE, statement, settings=self._config.sequence_settings)
+            found |= sql.found_sequences(rows)
+        return found
 
     def close(self) -> None:
         """See `Store.close`."""

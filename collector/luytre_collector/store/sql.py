@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
 from luytre_common.schema import Table
 
 from luytre_collector.store import ddl
+from luytre_collector.store.base import Numbering
 from luytre_collector.store.rows import MAX_ROWS
 
 #: Database of the tables, times in UTC.
@@ -30,6 +32,9 @@ INSERT_SETTINGS: Mapping[str, int] = {
     "max_insert_threads": 1,
 }
 
+#: Numberings that are asked about in one statement: some 150 bytes each.
+MAX_NUMBERINGS = 1000
+
 assert MAX_ROWS <= 1 << 20, "an insert must fit into one block"
 
 
@@ -43,11 +48,24 @@ def settings_clause(values: Mapping[str, int | str]) -> str:
     return ", ".join(f"{key} = {value if isinstance(value, int) else ddl.text(value)}" for key, value in values.items())
 
 
-def last_sequence(table: Table) -> str:
-    """The largest sequence of a numbering, in a form that the projection of the same name answers; no row if none."""
+def last_sequences(table: Table, numberings: Sequence[Numbering]) -> Iterator[str]:
+    """The largest sequence of each numbering that has one, in a form that the projection `last_sequence` answers.
+
+    As many statements as it takes: a server reads no more than 256 KiB of one.
+    """
     keys = ", ".join(ddl.NUMBERING)
-    where = " AND ".join(f"{key} = {{{key}:String}}" for key in ddl.NUMBERING)
-    return f"SELECT {keys}, max(sequence) AS last FROM {DATABASE}.{ddl.name(table.name)} WHERE {where} GROUP BY {keys}"
+    for start in range(0, len(numberings), MAX_NUMBERINGS):
+        some = ", ".join(f"({', '.join(map(ddl.text, one))})" for one in numberings[start : start + MAX_NUMBERINGS])
+        yield (
+            f"SELECT {keys}, max(sequence) AS last FROM {DATABASE}.{ddl.name(table.name)}"
+            f" WHERE ({keys}) IN ({some}) GROUP BY {keys}"
+        )
+
+
+def found_sequences(rows: pa.Table) -> Iterator[tuple[Numbering, int]]:
+    """What such a statement found."""
+    columns = [rows.column(name).cast(pa.string()).to_pylist() for name in ddl.NUMBERING]
+    yield from zip(zip(*columns, strict=True), rows.column("last").to_pylist(), strict=True)
 
 
 def parameter(value: Any) -> str:

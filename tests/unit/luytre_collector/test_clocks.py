@@ -39,7 +39,7 @@ CONFIG = Config()
 
 def flows(times: list[int]) -> pa.Table:
     given = pa.Table.from_batches([rows("flows", len(times), {"flow_end": times})])
-    return stamp(TABLES["flows"], given, Stamp("a", "a.example", "b", "flows", 7, NOW_US, NOW_US))
+    return stamp(TABLES["flows"], [(given, Stamp("a", "a.example", "b", "flows", 7, NOW_US, NOW_US))])
 
 
 @given(st.lists(st.integers(0, 7_258_118_400_000_000), min_size=1, max_size=20))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from luytre_collector.ingest.admit import Admitted
 from luytre_collector.pipeline import Postponed, StoppingError, Stored, Verdict
@@ -121,10 +122,43 @@ def test_a_fault_in_the_pipeline_postpones_and_the_thread_lives() -> None:
     worker.start(process)
     answers.submit(worker, first)
     assert isinstance(answers.wait(1)[0], Postponed)
-    answers.submit(worker, second)
+    answers.submit(worker, by(second, 2))
     assert answers.wait(2)[10] == STORED
     worker.close()
     assert counters.get("pipeline_failed") == 1
+
+
+def by(batch: Admitted, connection: int) -> Admitted:
+    return replace(batch, sender=replace(batch.sender, connection=connection))
+
+
+def test_what_comes_after_a_batch_that_goes_back_goes_back_too_until_the_agent_comes_again() -> None:
+    """Were the later one stored, the earlier one would count as stored when it comes again, and be lost."""
+    counters, answers = Counters("pipeline"), Answers()
+    worker = Worker(Config(linger_s=0), counters)
+    seen: list[tuple[int, int]] = []
+    faults = iter([ZeroDivisionError("bug")])
+
+    def process(given: Sequence[Admitted]) -> list[Verdict]:
+        if fault := next(faults, None):
+            raise fault
+        seen.extend((one.sender.connection, one.first_sequence) for one in given)
+        return [STORED] * len(given)
+
+    first, second, third, other = batches(4)
+    worker.start(process)
+    answers.submit(worker, by(first, 7))
+    assert isinstance(answers.wait(1)[0], Postponed)
+    somebody = replace(other, sender=replace(other.sender, agent_id="web-02", connection=6))
+    answers.submit(worker, by(second, 7), somebody, by(third, 3))
+    assert answers.wait(4)[30] == STORED
+    assert answers.got[10] == answers.got[20] == Postponed("an earlier batch is to be sent again")
+    assert counters.get("postponed") == 2
+    answers.got.clear()
+    answers.submit(worker, by(first, 8), by(second, 8))
+    assert answers.wait(2) == {0: STORED, 10: STORED}
+    worker.close()
+    assert seen == [(6, 30), (8, 0), (8, 10)]
 
 
 def test_pauses_double_to_a_limit() -> None:

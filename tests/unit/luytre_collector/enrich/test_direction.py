@@ -25,7 +25,7 @@ def directions(pairs: list[tuple[str, str]], config: Config | None = None) -> li
         {"source_ip": [packed(a) for a, _ in pairs], "destination_ip": [packed(b) for _, b in pairs]},
     )
     given_stamp = Stamp("a", "h", BOOT, "flows", 0, 1, 2)
-    stamped = stamp(TABLES["flows"], pa.Table.from_batches([record]), given_stamp)
+    stamped = stamp(TABLES["flows"], [(pa.Table.from_batches([record]), given_stamp)])
     made = Direction(config or Config())(stamped)
     assert made.schema == stamped.schema
     made.validate(full=True)

@@ -1,6 +1,8 @@
 """What of a batch is new."""
 
-from luytre_collector.ingest.dedupe import Dedupe, Fresh, compare
+from collections.abc import Sequence
+
+from luytre_collector.ingest.dedupe import Dedupe, Fresh, Numbering, compare
 from luytre_common.telemetry import Counters
 
 from tests.support.batches import admitted, message
@@ -20,10 +22,12 @@ class Asked:
     def __init__(self, answer: int) -> None:
         self.answer = answer
         self.keys: list[tuple[str, ...]] = []
+        self.questions = 0
 
-    def __call__(self, *key: str) -> int:
-        self.keys.append(key)
-        return self.answer
+    def __call__(self, table: str, numberings: Sequence[Numbering]) -> dict[Numbering, int]:
+        self.questions += 1
+        self.keys += [(table, *one) for one in numberings]
+        return {} if self.answer < 0 else dict.fromkeys(numberings, self.answer)
 
 
 def test_the_store_is_asked_once_and_memory_goes_on() -> None:
@@ -55,3 +59,15 @@ def test_memory_is_bounded() -> None:
     for stream in ("a", "b", "c", "a"):
         dedupe.judge(admitted(message("dns", 1, 0, stream=stream)))
     assert [key[3] for key in asked.keys] == ["a", "b", "c", "a"]
+
+
+def test_a_table_is_asked_once_about_all_numberings_that_are_new() -> None:
+    asked = Asked(4)
+    dedupe = Dedupe(asked, Counters("pipeline"))
+    dedupe.judge(admitted(message("dns", 10, 0, stream="known")))
+    many = [admitted(message(table, 10, 0, stream=stream)) for table in ("dns", "tls") for stream in "abcab"]
+    dedupe.learn([*many, admitted(message("dns", 10, 10, stream="known"))])
+    assert asked.questions == 3
+    assert [(key[0], key[3]) for key in asked.keys[1:]] == [(table, one) for table in ("dns", "tls") for one in "abc"]
+    assert [dedupe.judge(one).skip for one in many] == [5, 5, 5, 10, 10] * 2
+    assert asked.questions == 3

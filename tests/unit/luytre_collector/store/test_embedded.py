@@ -136,12 +136,12 @@ def test_a_full_disk_is_for_later_and_loses_nothing(tmp_path: Path) -> None:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_the_projection_answers_last_sequence(store: embedded.EmbeddedStore) -> None:
+@pytest.mark.parametrize("count", [1, 100])
+def test_the_projection_answers_last_sequences(store: embedded.EmbeddedStore, count: int) -> None:
     store.insert("flows", make(TABLES["flows"], 50), "token")
-    explained = store.query(
-        "EXPLAIN projections = 1 " + sql.last_sequence(TABLES["flows"]),
-        {"agent_id": "web-01", "boot_id": "b0", "stream": "flows"},
-    )
+    numberings = [("web-01", f"b{number}", "flows") for number in range(count)]
+    (statement,) = sql.last_sequences(TABLES["flows"], numberings)
+    explained = store.query(f"EXPLAIN projections = 1 {statement}")
     assert any("(last_sequence)" in line for line in explained.column(0).to_pylist())
 
 
