@@ -33,12 +33,12 @@ def main() -> None:
     for rows in (1, 100, 1000):
         made = Chained(count=rows)
         batches = [admitted(made.batch()) for _ in range(ROUNDS)]
-        dedupe = Dedupe(lambda *_: -1, Counters("pipeline"))
+        dedupe = Dedupe(lambda _table, _numberings: {}, Counters("pipeline"))
         chains = Chains(lambda _: None, Counters("chain"))
         fresh = [dedupe.judge(batch) for batch in batches]
         pairs = list(zip(batches, fresh, strict=True))
         opened = each_us(lambda: [decode(batch) for batch in batches], ROUNDS)  # noqa: B023 - called at once
-        other = Dedupe(lambda *_: -1, Counters("pipeline"))
+        other = Dedupe(lambda _table, _numberings: {}, Counters("pipeline"))
         judged = each_us(lambda: [other.judge(batch) for batch in batches], ROUNDS)  # noqa: B023
         checked = each_us(lambda: [chains.check(*pair) for pair in pairs], ROUNDS)  # noqa: B023
         floor = each_us(lambda: [hashlib.sha256(batch.body).digest() for batch in batches], ROUNDS)  # noqa: B023

@@ -85,7 +85,7 @@ class Kept:
         self.store = Away(store)
         self.counters = Counters("chain")
         self.chains = Chains(lambda numbering: stored_link(self.store, numbering), self.counters)
-        self.dedupe = Dedupe(lambda *_: rows, Counters("pipeline"))
+        self.dedupe = Dedupe(lambda _table, asked: dict.fromkeys(asked, rows), Counters("pipeline"))
         self.now_us = NOW_US
         self.caught_up_us = 0
         self.alerts: list[Alert] = []

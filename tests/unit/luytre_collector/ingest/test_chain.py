@@ -29,7 +29,7 @@ class Collector:
         self.written = written or {}
         self.asked = 0
         self.chains = Chains(self._stored, self.counters)
-        self.dedupe = Dedupe(lambda *_: rows, Counters("pipeline"))
+        self.dedupe = Dedupe(lambda _table, asked: dict.fromkeys(asked, rows), Counters("pipeline"))
 
     def _stored(self, numbering: Numbering) -> Link | None:
         self.asked += 1
@@ -201,7 +201,7 @@ def test_of_one_agent_and_table_not_more_than_an_alert_in_ten_minutes() -> None:
 
 def test_memory_is_bounded() -> None:
     chains = Chains(lambda _: None, Counters("chain"), max_numberings=10)
-    dedupe = Dedupe(lambda *_: -1, Counters("pipeline"))
+    dedupe = Dedupe(lambda _table, _numberings: {}, Counters("pipeline"))
     for number in range(30):
         made = Chained(boot=f"00000000-0000-4000-8000-{number:012d}")
         made.next = 5
