@@ -66,7 +66,7 @@ class Worker:
 
     def start(self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]]) -> None:
         """Start the thread."""
-        self._thread = threading.Thread(target=self._run, args=(process,), name="pipeline", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(process,), name=f"pipeline {self._label}".strip(), daemon=True)
         self._thread.start()
 
     def submit(self, batch: Admitted, done: Done) -> None:

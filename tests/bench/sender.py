@@ -20,6 +20,7 @@ from pathlib import Path
 import grpc
 from luytre_agent import uplink
 from luytre_common import tls
+from luytre_common.wire import chain
 from luytre_common.wire.v1 import ingest_pb2 as pb
 from luytre_common.wire.v1 import service
 
@@ -47,9 +48,13 @@ class Sender:
         begin = time.monotonic()
         for _ in range(self._rounds):
             boot = str(uuid.uuid4())
+            links: dict[str, bytes] = {}
             for message in self._messages:
                 batch = pb.Batch.FromString(message)
                 batch.boot_id = boot
+                before = links.get(batch.stream) or chain.start(boot, batch.stream)
+                batch.chain = chain.link(before, batch.first_sequence, batch.row_count, batch.body)
+                links[batch.stream] = batch.chain
                 batch.agent_time_us = int(time.time() * 1_000_000)
                 with self._changed:
                     self._changed.wait_for(lambda: len(self._flights) < self._credit)

@@ -69,16 +69,20 @@ class Refused:
         return pb.RefusalCode.Name(self.code).removeprefix("REFUSAL_CODE_").lower()
 
 
-def admit(batch: pb.Batch, sender: Sender, collector_time_us: int) -> Admitted | Refused:
-    """Check the envelope of `batch`, received from `sender` at `collector_time_us` by the collector's clock."""
+def admit(batch: pb.Batch, sender: Sender, collector_time_us: int, body: bytes | None = None) -> Admitted | Refused:
+    """Check the envelope of `batch`, received from `sender` at `collector_time_us` by the collector's clock.
+
+    `body`: the batch's, if the caller has it already, because protobuf copies it each time that it is asked for.
+    """
+    body = batch.body if body is None else body
     table = WIRE_TABLES.get(batch.table)
     if table is None:
         return Refused(pb.REFUSAL_CODE_UNKNOWN_TABLE, f"no table {batch.table[:64]!r} for agents; update the collector")
-    fault = _envelope_fault(batch)
+    fault = _envelope_fault(batch, len(body))
     if fault:
         return Refused(pb.REFUSAL_CODE_BAD_ENVELOPE, fault)
-    if zlib.crc32(batch.body) != batch.body_crc32:
-        return Refused(pb.REFUSAL_CODE_BAD_CHECKSUM, f"CRC-32 of {len(batch.body)} bytes differs from body_crc32")
+    if zlib.crc32(body) != batch.body_crc32:
+        return Refused(pb.REFUSAL_CODE_BAD_CHECKSUM, f"CRC-32 of {len(body)} bytes differs from body_crc32")
     return Admitted(
         sender=sender,
         table=table,
@@ -90,12 +94,12 @@ def admit(batch: pb.Batch, sender: Sender, collector_time_us: int) -> Admitted |
         collector_time_us=collector_time_us,
         zstd=batch.compression == pb.COMPRESSION_ZSTD,
         body_size=batch.body_size,
-        body=batch.body,
+        body=body,
         chain=batch.chain,
     )
 
 
-def _envelope_fault(batch: pb.Batch) -> str | None:
+def _envelope_fault(batch: pb.Batch, size: int) -> str | None:
     if not _UUID.fullmatch(batch.boot_id):
         return f"boot_id {batch.boot_id[:64]!r} is not a lower-case UUID"
     if not _STREAM.fullmatch(batch.stream):
@@ -110,10 +114,10 @@ def _envelope_fault(batch: pb.Batch) -> str | None:
         return f"compression {batch.compression} is not known"
     if not 1 <= batch.body_size <= MAX_BODY_BYTES:
         return f"body_size {batch.body_size} is not in 1 to {MAX_BODY_BYTES}"
-    if not batch.body:
+    if not size:
         return "body is empty"
     if len(batch.chain) not in (0, chain.SIZE):
         return f"chain has {len(batch.chain)} bytes, not {chain.SIZE}"
-    if batch.compression == pb.COMPRESSION_NONE and len(batch.body) != batch.body_size:
-        return f"body has {len(batch.body)} bytes, body_size says {batch.body_size}"
+    if batch.compression == pb.COMPRESSION_NONE and size != batch.body_size:
+        return f"body has {size} bytes, body_size says {batch.body_size}"
     return None

@@ -32,9 +32,13 @@ _CRC_IN_THREAD_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The place of a batch in the order of answers."""
+    """The place of a batch in the order of answers, and what the answer calls it. Not the message itself: with it, its
+    body would be held a second time."""
 
-    batch: pb.Batch  # without its body
+    boot_id: str
+    stream: str
+    first_sequence: int
+    row_count: int
     outcome: asyncio.Future[Outcome]
 
 
@@ -106,7 +110,7 @@ class Session:
                 self._awaited = answer.outcome
                 outcome = await answer.outcome
                 self._under_way.release()
-                yield self._message(answer.batch, outcome)
+                yield self._message(answer, outcome)
         finally:
             self._reader.cancel()
         if ended := self._cut or self._end:
@@ -120,7 +124,9 @@ class Session:
                 if kind == "batch":
                     self.waiting = True
                     await self._under_way.acquire()
-                    await self._accept(message.batch)
+                    admitted, answer = await self._admit(message.batch)
+                    del message  # while it waits for room only its body is needed
+                    await self._accept(admitted, answer)
                     self.waiting = False
                 elif kind == "hello":
                     raise EndedError(grpc.StatusCode.INVALID_ARGUMENT, "a second Hello on one stream")
@@ -131,23 +137,27 @@ class Session:
         except EndedError as error:
             self._end = self._end or error
 
-    async def _accept(self, batch: pb.Batch) -> None:
-        size = len(batch.body)
+    async def _admit(self, batch: pb.Batch) -> tuple[Admitted | Refused, _Answer]:
+        body = batch.body  # whoever asks protobuf for it is given another copy
         self._counters.add("batches_received", label=batch.table if batch.table in WIRE_TABLES else "?")
-        self._counters.add("bytes_received", size)
-        if size > _CRC_IN_THREAD_BYTES:
-            admitted = await asyncio.to_thread(admit, batch, self.sender, self._now_us())
+        self._counters.add("bytes_received", len(body))
+        if len(body) > _CRC_IN_THREAD_BYTES:
+            admitted = await asyncio.to_thread(admit, batch, self.sender, self._now_us(), body)
         else:
-            admitted = admit(batch, self.sender, self._now_us())
-        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            admitted = admit(batch, self.sender, self._now_us(), body)
         if isinstance(admitted, Refused):
             await self._set_aside(batch, self.sender, admitted)
-            outcome.set_result(admitted)
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        return admitted, _Answer(batch.boot_id, batch.stream, batch.first_sequence, batch.row_count, outcome)
+
+    async def _accept(self, admitted: Admitted | Refused, answer: _Answer) -> None:
+        if isinstance(admitted, Refused):
+            answer.outcome.set_result(admitted)
         else:
+            size = len(admitted.body)
             await self._budget.take(size)
-            self._submit(admitted, self._settler(outcome, size))
-        batch.ClearField("body")
-        self._order.put_nowait(_Answer(batch, outcome))
+            self._submit(admitted, self._settler(answer.outcome, size))
+        self._order.put_nowait(answer)
 
     def _settler(self, outcome: asyncio.Future[Outcome], size: int) -> Callable[[Outcome], None]:
         loop = asyncio.get_running_loop()
@@ -164,7 +174,7 @@ class Session:
 
         return settle_from_thread
 
-    def _message(self, batch: pb.Batch, outcome: Outcome) -> pb.CollectorMessage:
+    def _message(self, batch: _Answer, outcome: Outcome) -> pb.CollectorMessage:
         if isinstance(outcome, str):
             raise EndedError(grpc.StatusCode.UNAVAILABLE, outcome)
         if outcome is None:
