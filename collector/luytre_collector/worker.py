@@ -66,7 +66,8 @@ class Worker:
 
     def start(self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]]) -> None:
         """Start the thread."""
-        self._thread = threading.Thread(target=self._run, args=(process,), name=f"pipeline {self._label}".strip(), daemon=True)
+        name = f"pipeline {self._label}".strip()
+        self._thread = threading.Thread(target=self._run, args=(process,), name=name, daemon=True)
         self._thread.start()
 
     def submit(self, batch: Admitted, done: Done) -> None:
