@@ -39,8 +39,7 @@ def write(path: Path, data: bytes, mode: int) -> None:
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         with os.fdopen(fd, "wb") as file:
             file.write(data)
-            if os.geteuid() == 0:
-                folder = path.parent.stat()
+            if os.geteuid() == 0 and (folder := path.parent.stat()).st_uid != 0:
                 os.fchown(fd, folder.st_uid, folder.st_gid)
             file.flush()
             os.fsync(fd)

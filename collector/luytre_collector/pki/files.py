@@ -60,8 +60,7 @@ def sync(directory: Path) -> None:
 def belong(path: Path) -> None:
     """What root makes belongs to whom the folder belongs to: a collector that runs as another user must go on reading
     and writing there."""
-    if os.geteuid() == 0:
-        folder = path.parent.stat()
+    if os.geteuid() == 0 and (folder := path.parent.stat()).st_uid != 0:
         os.chown(path, folder.st_uid, folder.st_gid)
 
 

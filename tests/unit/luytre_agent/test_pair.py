@@ -135,3 +135,12 @@ def test_half_a_certificate_is_thrown_away(scene: Scene) -> None:
 def test_faults_name_the_file(scene: Scene, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none/x: No such file or directory; the agent's user must be able"):
         pair.write(tmp_path / "none/x", b"", 0o600)
+
+
+@pytest.mark.root
+def test_what_root_makes_belongs_to_whom_the_folder_belongs_to(tmp_path: Path) -> None:
+    for user in (0, 12345):
+        os.chown(tmp_path, user, user)
+        pair.write(tmp_path / "key", b"x", 0o600)
+        made = (tmp_path / "key").stat()
+        assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (user, user, 0o600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -106,3 +107,15 @@ def test_faults_name_file_and_line(folder: Path) -> None:
         with pytest.raises(UserError, match=r"revoked\.jsonl: line 1 is not a revocation"):
             read_revoked(folder / "revoked.jsonl")
     assert read_revoked(folder / "none.jsonl").entries == ()
+
+
+@pytest.mark.root
+def test_what_root_writes_belongs_to_whom_the_folder_belongs_to(folder: Path) -> None:
+    """Or the collector, another user, could neither sign nor see what is revoked."""
+    os.chown(folder, 12345, 12345)
+    (folder / "issued.jsonl").unlink()
+    (folder / ".lock").unlink()
+    pki.issue(folder, "web-03", "agent", clock=clock)
+    books.revoke(Books(folder), "web-03", "", clock)
+    for name in ("issued.jsonl", "revoked.jsonl", ".lock", "web-03.key"):
+        assert (folder / name).stat().st_uid == 12345, name
