@@ -25,8 +25,8 @@ def apply(config: Config, counters: Counters, proc: Path = Path("/proc/self")) -
     """Do what the settings say. What the system refuses is said and counted (`priorities_refused`); it ends nothing."""
     for name, change in (
         ("oom_score_adj", lambda: _oom(config.oom_score_adj, proc / "oom_score_adj")),
-        ("nice", lambda: config.nice and os.nice(config.nice)),
-        ("io_priority", lambda: _io(config.io_priority)),
+        ("nice", lambda: _nice(config.nice, proc / "task")),
+        ("io_priority", lambda: _io(config.io_priority, proc / "task")),
     ):
         try:
             change()
@@ -41,13 +41,24 @@ def _oom(wanted: int, path: Path) -> None:
         path.write_text(f"{wanted}\n")
 
 
-def _io(level: str) -> None:
+def _nice(more: int, tasks: Path) -> None:
+    # Linux keeps it by thread. Those that come later have it from whoever starts them.
+    for thread in _threads(tasks) if more else ():
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + more))
+
+
+def _threads(tasks: Path) -> list[int]:
+    return [int(one.name) for one in tasks.iterdir()]
+
+
+def _io(level: str, tasks: Path) -> None:
     if level not in _LEVELS:
         return
     number = _NUMBERS.get(platform.machine())
     if number is None:
         raise OSError(errno.ENOSYS, f"not known how to set it on {platform.machine()}")
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(number, _WHO_PROCESS, 0, _LEVELS[level]) == -1:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+    for thread in _threads(tasks):
+        if libc.syscall(number, _WHO_PROCESS, thread, _LEVELS[level]) == -1:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))

@@ -16,11 +16,18 @@ from pathlib import Path
 from luytre_agent.limits import Config
 from luytre_agent.limits.priority import apply
 from luytre_common.telemetry import Counters
-counters = Counters("limits")
+import threading
+counters, stay, seen = Counters("limits"), threading.Event(), []
+mine = lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+other = threading.Thread(target=lambda: (stay.wait(), seen.append(mine())))
+other.start()
 before = os.nice(0)
 apply(Config(oom_score_adj=700, nice=3, io_priority="lowest"), counters)
 apply(Config(oom_score_adj=600), counters)
 io = ctypes.CDLL(None).syscall({"x86_64": 252, "aarch64": 31}[os.uname().machine], 1, 0)
+stay.set()
+other.join()
+assert seen == [os.nice(0)], "threads that were there already too"
 print(Path("/proc/self/oom_score_adj").read_text().strip(), os.nice(0) - before, io >> 13, io & 7, counters.samples())
 """
 
