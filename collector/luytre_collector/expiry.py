@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from luytre_common.errors import UserError
 from luytre_common.schema import TABLES
 from luytre_common.telemetry import Counters
 
@@ -284,6 +285,13 @@ _DAYS_AT_ONCE = 31
 _AGAIN_DAYS = 7
 
 
+def _check_tables(store: Reading, remedy: str) -> None:
+    found = store.query(f"SELECT name FROM system.tables WHERE database = '{sql.DATABASE}'").column("name").to_pylist()
+    missing = sorted({*DAILY, "alerts", "agents"} - set(found))
+    if missing:
+        raise UserError(f"there is no table {missing[0]} yet; {remedy}")
+
+
 def expire(config: choose.Config, keeping: Keeping, now: float, *, apply: bool) -> list[Step]:
     """What is due, whether a collector holds the store or not; with `apply` it is deleted, by the collector if one
     runs."""
@@ -292,11 +300,13 @@ def expire(config: choose.Config, keeping: Keeping, now: float, *, apply: bool) 
         store.open()
     except FolderInUseError as error:
         running = query.Running(config, error.pid)
+        _check_tables(running, "start the collector of this version")
         steps = find(running, keeping, now)
         for start in range(0, len(steps) if apply else 0, _AT_ONCE):
             running.do("expire", [step.to_json() for step in steps[start : start + _AT_ONCE]])
         return steps
     try:
+        _check_tables(store, "run: luytre-collector migrate")
         expiry = Expiry(store, keeping, lambda: now, Counters("retention"))
         steps = expiry.due()
         for step in steps if apply else ():

@@ -97,7 +97,6 @@ class Keeping:
         self._sites = declared
         if faults := list(_faults(config, declared)):
             raise ConfigError(None, faults)
-        self._system_of = lru_cache(maxsize=_REMEMBERED)(declared.system_of)
         self.days = lru_cache(maxsize=_REMEMBERED)(self._days)
 
     @property
@@ -112,7 +111,7 @@ class Keeping:
 
     def _days(self, agent: str) -> int:
         """How many days the rows of this agent are kept."""
-        system = self._system_of(agent)
+        system = self._sites.system_of(agent)
         chosen = next((one.days for one in self.config.classes if self._covers(one, agent)), None)
         if chosen is not None:
             return max(chosen, LEAST[system.level]) if system else chosen
@@ -139,7 +138,7 @@ class Keeping:
             return True
         if sites.matches(agent, one.agents):
             return True
-        system = self._system_of(agent)
+        system = self._sites.system_of(agent)
         return system is not None and (
             system.id in one.systems or any(name in one.organisations for name in self._sites.path(system.organisation))
         )

@@ -28,9 +28,9 @@ import fnmatch
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,6 +38,10 @@ from luytre_common import settings
 from luytre_common.errors import ConfigError, UserError
 from luytre_common.settings import at_least, at_most, not_empty, required, setting
 
+#: Agents whose system is remembered.
+_REMEMBERED = 100_000
+
+_WILD = re.compile(r"[*?\[]")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -84,8 +88,7 @@ class Sites:
 
     def system_of(self, agent_id: str) -> System | None:
         """The system that an agent belongs to: the first that names it."""
-        found = self._pattern.fullmatch(agent_id)
-        return self._owners[found.lastindex - 1] if found and found.lastindex else None
+        return self._remembered(agent_id)
 
     def path(self, organisation: str) -> tuple[str, ...]:
         """The ids of an organisation and all above it, the topmost first; empty for none."""
@@ -106,15 +109,32 @@ class Sites:
         return {one.id: one for one in self.systems}
 
     @cached_property
-    def _owners(self) -> list[System]:
-        """The system of every pattern, in the order of the file."""
-        return [system for system in self.systems for _ in system.agents]
+    def _remembered(self) -> Callable[[str], System | None]:
+        return lru_cache(maxsize=_REMEMBERED)(self._find)
+
+    def _find(self, agent_id: str) -> System | None:
+        places = (
+            place
+            for size in self._sizes
+            for place, pattern in self._by_begin.get(agent_id[:size], ())
+            if fnmatch.fnmatchcase(agent_id, pattern)
+        )
+        first = min(places, default=None)
+        return None if first is None else self.systems[first]
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        """All patterns as one, a group each; of several that fit, the first is taken. With none, nothing fits."""
-        patterns = [pattern for system in self.systems for pattern in system.agents]
-        return re.compile("|".join(f"({fnmatch.translate(one)})" for one in patterns) or r"(?!)")
+    def _by_begin(self) -> dict[str, list[tuple[int, str]]]:
+        """Places of systems and their patterns, by what stands before the first wildcard: of some thousand patterns,
+        few begin as a name does."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for place, system in enumerate(self.systems):
+            for pattern in system.agents:
+                found.setdefault(_WILD.split(pattern, maxsplit=1)[0], []).append((place, pattern))
+        return found
+
+    @cached_property
+    def _sizes(self) -> list[int]:
+        return sorted({len(begin) for begin in self._by_begin})
 
     def unknown(self, kind: str, ids: Sequence[str]) -> list[str]:
         """Which of these ids of `organisations` or `systems` are not declared."""

@@ -296,6 +296,9 @@ def config_file(folder: Path, more: str = "") -> Path:
 
 def test_the_command_shows_and_deletes(tmp_path: Path) -> None:
     config = config_file(tmp_path)
+    done = subprocess.run([*COMMAND, "--config", str(config)], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "there is no table agent_health yet; run: luytre-collector migrate" in done.stderr
     for command, said in (
         (["migrate"], "created table flows"),
         (["retention"], "0 rows are due; nothing was deleted"),
