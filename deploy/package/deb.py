@@ -181,6 +181,7 @@ def _documents(tree: Path, order: Order, found: Sequence[Path]) -> None:
     _write_packed(folder / "changelog.Debian.gz", entry)
     _copy(DEBIAN / f"README.Debian.{program.short}", folder / "README.Debian")
     _copy(SYSTEMD / "README.md", folder / "systemd.md")
+    _copy(ROOT / "deploy/pki.md", folder / "pki.md")
     _copy(SYSTEMD.parent / "pki.md", folder / "pki.md")
     _copy(ROOT / f"deploy/config/{program.short}.toml", folder / f"examples/{program.short}.toml")
     if program.short == "agent":
@@ -199,13 +200,7 @@ def _documents(tree: Path, order: Order, found: Sequence[Path]) -> None:
 
 
 def _overrides(tree: Path, order: Order) -> None:
-    source = (DEBIAN / "lintian-overrides").read_text()
-    lines = [
-        line.replace("@NAME@", order.program.name)
-        for line in source.splitlines()
-        if not line.startswith("[older] ") or order.target.brings
-    ]
-    text = "\n".join(line.removeprefix("[older] ") for line in lines) + "\n"
+    text = (DEBIAN / "lintian-overrides").read_text().replace("@NAME@", order.program.name)
     _write(tree / f"usr/share/lintian/overrides/{order.program.name}", text)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from luytre_collector import pki
 
 from tests.support import debian, packages
 from tests.support.debian import Folder
@@ -133,10 +137,70 @@ def test_the_manual_page_has_every_command() -> None:
         assert words in said.stdout
 
 
-@pytest.mark.parametrize("name", ["agent"])
+def asked_for() -> None:
+    """What takes minutes, or needs what `make deb` has made."""
+    if not os.environ.get("LUYTRE_TEST_PACKAGES"):
+        pytest.skip("takes minutes; LUYTRE_TEST_PACKAGES=1 runs it")
+
+
+def test_the_collectors_life_under_systemd(folder: Folder) -> None:
+    asked_for()
+    folder.well("dpkg", "-i", folder.put(packages.package("collector")))
+    assert "linux" in folder.well("ls", "/usr/share/luytre/rules/").split()
+    with tempfile.TemporaryDirectory() as made:
+        pki.init_authority(Path(made))
+        pki.issue(Path(made), "collector", "collector", ["localhost", "127.0.0.1"])
+        for name in ("authority.pem", "collector.pem", "collector.key"):
+            shutil.copy(Path(made) / name, folder.at(f"/etc/luytre/pki/{name}"))
+    folder.well("chown", "luytre-collector", "/etc/luytre/pki/collector.key")
+    folder.well("chmod", "600", "/etc/luytre/pki/collector.key")
+    unit = "luytre-collector"
+    with debian.booted(folder) as machine:
+        machine.until(unit, "SubState", "running", 120)
+        assert "listens on 0.0.0.0:7071" in machine.shown(unit, "StatusText")
+        pid = machine.shown(unit, "MainPID")
+        status = machine.well("cat", f"/proc/{pid}/status")
+        assert re.findall(r"^Cap(?:Prm|Bnd|Amb):\s+(\w+)$", status, re.MULTILINE) == ["0" * 16] * 3
+        sql = "SELECT count() AS rows FROM collector_health"
+        asked = f"cd / && runuser -u {unit} -- luytre-collector query --json '{sql}'"
+        assert '"rows"' in machine.well("sh", "-c", asked)
+        machine.well("systemctl", "reload", unit)
+        machine.until(unit, "ActiveState", "active")
+        assert machine.shown(unit, "MainPID") == pid
+        assert "reload: " in machine.log(unit)
+        config = folder.at("/etc/luytre/collector.toml")
+        good = config.read_text()
+        config.write_text(good + "\n[nonsense]\n")
+        assert machine.run("systemctl", "reload", unit).returncode == 1
+        config.write_text(good)
+        machine.well("systemctl", "stop", unit)
+        assert machine.shown(unit, "Result") == "success"
+        assert "stopped" in machine.log(unit)
+    folder.well("dpkg", "--purge", unit)
+    assert left_behind(folder) == []
+
+
+def test_the_agent_with_its_own_python_in_an_older_debian() -> None:
+    asked_for()
+    package = packages.package("agent", target="older")
+    with debian.fresh(11) as older:
+        assert older.run("python3", "--version").stdout.startswith("Python 3.9")
+        older.well("dpkg", "-i", older.put(package))
+        assert older.well("luytre-agent", "--version").startswith("luytre-agent ")
+        checked = older.run("luytre-agent", "check")
+        assert "ok    config" in checked.stdout, checked.stderr
+        assert "Traceback" not in checked.stderr
+        older.well("luytre-agent", "completion", "bash")
+        older.well("dpkg", "--purge", "luytre-agent")
+        assert left_behind(older) == []
+
+
+@pytest.mark.parametrize("name", ["agent", "collector"])
 def test_lintian_has_nothing_to_say(name: str) -> None:
     if not shutil.which("lintian"):
         pytest.skip("needs lintian; deploy/setup.sh --packages installs it")
+    if name == "collector":
+        asked_for()
     said = subprocess.run(
         ["lintian", "--fail-on", "error,warning", "--allow-root", packages.package(name)],
         capture_output=True, text=True, timeout=500, check=False,
