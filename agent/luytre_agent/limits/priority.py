@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 from luytre_common.telemetry import Counters
@@ -23,11 +24,12 @@ _LEVELS = {"lowest": _BEST_EFFORT << _CLASS_SHIFT | 7, "idle": _IDLE << _CLASS_S
 
 def apply(config: Config, counters: Counters, proc: Path = Path("/proc/self")) -> None:
     """Do what the settings say. What the system refuses is said and counted (`priorities_refused`); it ends nothing."""
-    for name, change in (
+    changes: tuple[tuple[str, Callable[[], object]], ...] = (
         ("oom_score_adj", lambda: _oom(config.oom_score_adj, proc / "oom_score_adj")),
         ("nice", lambda: _nice(config.nice, proc / "task")),
         ("io_priority", lambda: _io(config.io_priority, proc / "task")),
-    ):
+    )
+    for name, change in changes:
         try:
             change()
         except (OSError, ValueError) as error:
