@@ -323,6 +323,7 @@ class Agent:
         self._lifecycle.stop()
 
     def _hang_up(self) -> None:
+        self.spool.tell_gaps()
         before = self.spool.unsettled()
         while not self.uplink.drain(self.config.uplink.drain_seconds):
             waiting = self.spool.unsettled()

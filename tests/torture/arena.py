@@ -172,13 +172,22 @@ ledger_seconds = 0.2
         whole = Verdict()
         for name in self.names:
             stored = {table: self._numbers(name, table) for table in TABLES}
-            one = judge(Truth.read(self.truth(name)), stored)
+            one = judge(Truth.read(self.truth(name)), stored, self._gaps(name))
+            whole.told += one.told
             whole.kept += one.kept
             whole.stored += one.stored
             whole.missing += one.missing
             whole.doubled += one.doubled
             whole.foreign += one.foreign
         return whole
+
+    def _gaps(self, name: str) -> dict[str, int]:
+        """By table, how many rows the agent says are lost."""
+        rows = self.site.query(
+            "SELECT ledger_stream AS stream, sum(ledger_count) AS count FROM luytre.ledger"
+            f" WHERE ledger_entry = 'gap' AND agent_id = '{name}' GROUP BY stream"
+        )
+        return {str(row["stream"]): int(row["count"]) for row in rows}
 
     def _numbers(self, name: str, table: str) -> list[int]:
         column = NUMBER[table]

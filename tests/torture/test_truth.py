@@ -34,3 +34,12 @@ def test_a_torn_last_line_says_nothing(tmp_path: Path) -> None:
 
 def test_no_file_is_no_rows(tmp_path: Path) -> None:
     assert Truth.read(tmp_path / "none").last is None
+
+
+def test_what_the_agent_says_is_lost_may_be_missing_and_no_more(tmp_path: Path) -> None:
+    truth = written(tmp_path, "tried dns 1 3\nkept dns 1 3\ntried dns 4 5\n")
+    assert judge(truth, {"dns": [1]}, {"dns": 2}).told == 2
+    assert judge(truth, {"dns": [1]}, {"dns": 4}).good, "of 4 and 5 the agent died before it knew"
+    assert judge(truth, {"dns": [1]}, {"dns": 1}).missing == [("dns", 2), ("dns", 3)]
+    assert not judge(truth, {"dns": [1]}, {"dns": 5}).good
+    assert not judge(truth, {"dns": [1]}, {"flows": 2}).good

@@ -61,10 +61,14 @@ class Truth:
 
 @dataclass
 class Verdict:
-    """What the tables hold of one agent, beside the truth. Rows, each with its table and number."""
+    """What the tables hold of one agent, beside the truth. Rows, each with its table and number.
+
+    told: kept rows that are not stored, and that the agent itself says are lost (gaps of `ledger`).
+    """
 
     kept: int = 0
     stored: int = 0
+    told: int = 0
     missing: list[tuple[str, int]] = field(default_factory=list)
     doubled: list[tuple[str, int]] = field(default_factory=list)
     foreign: list[tuple[str, int]] = field(default_factory=list)
@@ -77,21 +81,33 @@ class Verdict:
     def __str__(self) -> str:
         faults = {"missing": self.missing, "doubled": self.doubled, "never given": self.foreign}
         said = [f"{len(rows)} {name} (first {rows[0]})" for name, rows in faults.items() if rows]
-        return f"{self.stored:,} of {self.kept:,} rows" + (f": {', '.join(said)}" if said else "")
+        told = f", {self.told:,} told of as lost" if self.told else ""
+        return f"{self.stored:,} of {self.kept:,} rows{told}" + (f": {', '.join(said)}" if said else "")
 
 
-def judge(truth: Truth, stored: Mapping[str, Iterable[int]]) -> Verdict:
-    """Compare: every kept row once, every other row that was tried at most once, nothing else."""
+def judge(truth: Truth, stored: Mapping[str, Iterable[int]], gaps: Mapping[str, int] | None = None) -> Verdict:
+    """Compare: every kept row once, every other row that was tried at most once, nothing else.
+
+    gaps: by table, how many rows the agent says are lost (a full disk: lower classes give way). So many kept rows may
+    be missing, no more and no fewer, but for those of which the agent died before it knew that they were kept.
+    """
     verdict = Verdict(kept=truth.kept_rows())
     for table in TABLES:
         counts = Counter(stored.get(table, ()))
         verdict.stored += counts.total()
         verdict.doubled += [(table, number) for number, count in counts.items() if count > 1]
-        for first, last in truth.kept.get(table, ()):
-            verdict.missing += [(table, number) for number in range(first, last + 1) if not counts.pop(number, 0)]
-        for ranges in (truth.open.get(table, ()), truth.lost.get(table, ())):
-            for first, last in ranges:
-                for number in range(first, last + 1):
-                    counts.pop(number, None)
+        missing = _take(counts, truth.kept.get(table, ()))
+        unknown = _take(counts, truth.open.get(table, ()))
+        _take(counts, truth.lost.get(table, ()))
+        told = (gaps or {}).get(table, 0)
+        if missing and len(missing) <= told <= len(missing) + len(unknown):
+            verdict.told += len(missing)
+        else:
+            verdict.missing += [(table, number) for number in missing]
         verdict.foreign += [(table, number) for number in counts]
     return verdict
+
+
+def _take(counts: Counter[int], ranges: Iterable[Range]) -> list[int]:
+    """Take the rows of the ranges out of what is stored; those that are not there."""
+    return [number for first, last in ranges for number in range(first, last + 1) if not counts.pop(number, 0)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import uuid
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from luytre_common.telemetry import Counters, RateLimited
 from luytre_common.wire import chain
@@ -23,6 +25,8 @@ _log = logging.getLogger("luytre.spool")
 
 #: The errors of a disk that is only full.
 FULL = (errno.ENOSPC, errno.EDQUOT)
+#: Room that is kept for the ledger on a full disk, bytes.
+SPARE = 64 << 10
 #: Gaps are told this often, seconds: neighbours have become one by then.
 TELL_S = 10.0
 
@@ -46,6 +50,7 @@ class Books:
         """`keys` gives the numberings that the segments hold batches of."""
         self.ledger = Ledger("", kernel_boot_id)
         self._path = config.directory / LEDGER
+        self._spare = config.directory / "spare"
         self._every_s = config.ledger_seconds
         self._counters = counters
         self._quiet = quiet
@@ -73,7 +78,7 @@ class Books:
         self.ledger.clean = False
         self._stale = True
         try:
-            ledgers.write(self._path, self.ledger)
+            self._write()
             self._stale = False
         except OSError as error:
             if error.errno not in FULL:
@@ -187,12 +192,38 @@ class Books:
         self._written_at = self._clock()
         self.ledger.forget(self._keys())
         try:
-            ledgers.write(self._path, self.ledger)
+            self._write()
         except OSError as error:
             self._failed(error)
             return False
         self._stale, self.failure = False, None
         return True
+
+    def _write(self) -> None:
+        """On a full disk, in the room that was set aside for this."""
+        try:
+            ledgers.write(self._path, self.ledger)
+        except OSError as error:
+            if error.errno not in FULL or not self._spare.exists():
+                raise
+            self._spare.unlink()
+            ledgers.write(self._path, self.ledger)
+        else:
+            self._set_aside()
+
+    def _set_aside(self) -> None:
+        """Room for the ledger, so that what goes on a full disk can be written down before it goes."""
+        if self._spare.exists():
+            return
+        try:
+            fd = os.open(self._spare, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, SPARE)
+            finally:
+                os.close(fd)
+        except OSError:
+            with suppress(OSError):
+                self._spare.unlink()
 
     def _failed(self, error: OSError) -> None:
         self.failure = error

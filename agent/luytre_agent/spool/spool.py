@@ -216,6 +216,8 @@ class Spool:
             )
         self._books.write()
         self._shelf.remove(segment)
+        if self._books.stale:  # there is room for it now
+            self._books.write()
 
     def _expire(self, now: float) -> None:
         age_s = self.config.max_age_hours * 3600
@@ -254,6 +256,13 @@ class Spool:
         kept = self._keep(record, link, now, sync=self.config.fsync != "never")
         self._books.told(len(telling), kept)
         self._books.write()
+
+    def tell_gaps(self) -> None:
+        """Put what is lost and not told yet into the spool now: before the last that is sent."""
+        with self._changed:
+            self._tell_gaps(self._clock(), at_once=True)
+            if self._tell:
+                self._tell()
 
     def acknowledge(self, boot_id: str, stream: str, through: int) -> int:
         """Everything of this numbering up to `through` is stored; segments of which that is all are deleted.

@@ -114,6 +114,18 @@ def test_gaps_are_told_after_a_while_and_neighbours_as_one(make_spool: Make, sea
     assert spool.counters.get("gaps_told") == 2
 
 
+def test_gaps_can_be_told_at_once(make_spool: Make, sealed: Any, told: Told) -> None:
+    spool = make_spool()
+    put(spool, sealed, count=3)
+    for first in (0, 3):
+        spool.refuse(spool.boot_id, "flows", first)
+        woken: list[int] = []
+        spool.listen(lambda heard=woken: heard.append(1))  # type: ignore[misc]
+        spool.tell_gaps()
+        assert woken
+    assert told(spool) == [("flows", "refused", 0, 2), ("flows", "refused", 3, 5)]
+
+
 def test_a_clean_end_tells_what_is_left(make_spool: Make, sealed: Any, told: Told) -> None:
     spool = make_spool()
     put(spool, sealed, count=2)

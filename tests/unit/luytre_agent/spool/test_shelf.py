@@ -195,23 +195,48 @@ def test_on_a_full_disk_flows_give_way_to_logins(small_disk: Path, make_spool: M
 
 
 @pytest.mark.root
-def test_a_disk_that_others_have_filled(small_disk: Path, make_spool: Make, sealed: Any) -> None:
+def test_on_a_full_disk_what_goes_is_written_down_before_a_kill(
+    small_disk: Path, make_spool: Make, sealed: Any, told: Told, crash: Callable[[Spool], Path]
+) -> None:
+    spool = make_spool(directory=small_disk / "spool", segment_bytes=32 << 10)
+    large = sealed(body=b"x" * 10_000)
+    filler = small_disk / "somebody's"
+    put(spool, sealed, "logins", 1)
+    spool.append(large, 1000.0)
+    subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], stderr=subprocess.DEVNULL, check=False)
+    while spool.append(large, 1000.0):
+        pass
+    kept = spool.counters.get("batches_appended", "flows")
+    while not spool.counters.get("batches_evicted", "flows"):
+        put(spool, sealed, "logins", 20)
+    again = make_spool(directory=crash(spool))
+    gaps = [one for one in told(again) if one[0] == "flows"]
+    left = firsts(again, "flows")
+    assert sum(last - first + 1 for _, _, first, last in gaps) == 3 * (kept - len(left)) > 0
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("spare", [True, False])
+def test_a_disk_that_others_have_filled(spare: bool, small_disk: Path, make_spool: Make, sealed: Any) -> None:
     """Opened on a full disk: the agent starts, loses what it cannot keep, counts it, and goes on when there is room."""
     spool = make_spool(directory=small_disk / "spool")
     put(spool, sealed, "flows", 2)
     boot = spool.boot_id
     spool.close()
+    if not spare:
+        (small_disk / "spool/spare").unlink()
     filler = small_disk / "somebody's"
     subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], stderr=subprocess.DEVNULL, check=False)
     again = make_spool(directory=small_disk / "spool")
-    assert again.boot_id != boot, "the file says that the old numbering ended cleanly: it must not go on"
-    assert again.counters.get("ledger_failures", "ENOSPC") > 0
-    assert not again.append(sealed(body=b"x" * 8192), 1000.0)
+    if not spare:
+        assert again.boot_id != boot, "the file says that the old numbering ended cleanly: it must not go on"
+        assert again.counters.get("ledger_failures", "ENOSPC") > 0
+    assert not again.append(sealed(body=b"x" * 100_000), 1000.0)
     filler.unlink()
     assert again.append(sealed(), 1000.0)
-    assert firsts(again, "flows") == [0, 3, 0]
+    assert firsts(again, "flows") == [0, 3, 6 if spare else 0]
     again.close()
-    assert firsts(make_spool(directory=small_disk / "spool"), "flows") == [0, 3, 0]
+    assert firsts(make_spool(directory=small_disk / "spool"), "flows") == [0, 3, 6 if spare else 0]
 
 
 @pytest.mark.root
