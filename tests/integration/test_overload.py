@@ -138,7 +138,7 @@ def test_a_store_that_stands_still_fills_spools_and_not_the_collectors_memory(tm
         assert all(agent.poll() is None for agent in agents), logs()
         assert sum(held(tmp_path / f"web-{number}") for number in range(AGENTS)) == total, "nothing was acknowledged"
         with stream(collector.address, collector.identity("late")) as late:
-            assert late.hello().credit == 1, "who comes now is asked to go slowly"
+            assert late.hello().credit <= CREDIT // 8, "who comes now is asked to go slowly"
 
         bridge.process.send_signal(signal.SIGCONT)
         for agent in agents:
