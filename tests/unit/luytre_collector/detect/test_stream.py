@@ -11,7 +11,7 @@ from luytre_collector.detect.logsource import ROUTES, field
 from luytre_collector.detect.model import EventRule, RuleSet
 from luytre_collector.detect.rules import load
 from luytre_collector.detect.stream import Matcher
-from luytre_collector.detect.tree import How, Node, Number, Regex, Text, conj
+from luytre_collector.detect.tree import How, Node, Number, Regex, Text, conj, neg
 from luytre_common.schema import TABLES
 from luytre_common.telemetry import Counters
 
@@ -117,6 +117,33 @@ def test_a_literal_that_is_everywhere_is_left_to_the_kernels() -> None:
     found = Matcher(rules(both), time.time, counters).matches("processes", rows)
     assert found == {"rule-0": list(range(100, 1000))}
     assert counters.get("rule_candidates", "rule-0") == 0
+
+
+def test_many_candidates_are_asked_by_columns_and_the_answer_is_the_same() -> None:
+    """More than are looked at one by one, fewer than a rule over all rows is worth."""
+    given = [
+        {
+            "process_command_line": f"run {'EVIL' if number % 10 == 0 else 'good'} {number}",
+            "process_executable": "/bin/sh" if number % 4 == 0 else "/bin/ls",
+            "process_args": ["chmod", f"u+s{number}"] if number % 50 == 0 else ["chmod"],
+            "process_pid": number,
+        }
+        for number in range(2000)
+    ]
+    mode = field("processes", "a1")
+    assert mode
+    trees = (
+        EVIL,
+        conj([EVIL, Text(IMAGE, How.ENDS, "/sh"), Regex(LINE, "evil [0-9]*0$"), Number(PID, ">", 99)]),
+        conj([EVIL, Text(mode, How.STARTS, "u+s")]),
+        conj([EVIL, Text(IMAGE, How.ENDS, "/none")]),
+        conj([EVIL, neg(Text(IMAGE, How.ENDS, "/sh"))]),
+    )
+    rows, counters = batch("processes", given), Counters("detect")
+    found = Matcher(rules(*trees), time.time, counters).matches("processes", rows)
+    assert found == Matcher(rules(*trees), time.time, prefilter=False).matches("processes", rows)
+    assert {rule: len(rows) for rule, rows in found.items()} == {"rule-0": 200, "rule-2": 40, "rule-4": 100}
+    assert counters.get("rule_candidates", "rule-0") == 200
 
 
 def test_shapes_that_batches_come_in() -> None:

@@ -47,6 +47,12 @@ def test_configured_networks_replace_the_defaults() -> None:
     assert directions([("203.0.113.1", "203.0.113.2")], Config(internal=[])) == ["external"]
 
 
+def test_many_networks_of_one_length() -> None:
+    config = Config(internal=[f"198.51.{number}.0/24" for number in range(0, 40, 2)])
+    pairs = [("198.51.0.1", "198.51.38.255"), ("198.51.1.1", "198.51.2.1"), ("198.51.40.1", "198.51.39.1")]
+    assert directions(pairs, config) == ["internal", "inbound", "external"]
+
+
 @given(
     st.lists(st.tuples(st.sampled_from([4, 6]), st.integers(0, 2**128 - 1), st.integers(0, 128)), max_size=8),
     st.lists(st.integers(0, 2**128 - 1), max_size=8),

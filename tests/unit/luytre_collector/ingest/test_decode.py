@@ -133,6 +133,21 @@ def test_not_zstd() -> None:
     assert "not a zstd frame" in made.message
 
 
+def test_a_frame_may_say_how_long_it_is_or_not() -> None:
+    raw = ipc(rows("dns", 5))
+    plain = message("dns", 5, raw=raw)
+    frames = [
+        zstandard.ZstdCompressor(write_content_size=False).compress(raw),
+        zstandard.ZstdCompressor(level=19, write_checksum=True).compress(raw),
+        plain.body + b"what follows a frame is not read",
+    ]
+    for body in frames:
+        batch = pb.Batch()
+        batch.CopyFrom(plain)
+        batch.body, batch.body_crc32 = body, zlib.crc32(body)
+        assert good(batch).rows.to_pylist() == good(plain).rows.to_pylist()
+
+
 def test_a_zstd_bomb_opens_no_further_than_it_said() -> None:
     bomb = zstandard.ZstdCompressor().compress(bytes(1 << 30))
     batch = message()
