@@ -25,13 +25,14 @@ class Figures:
     derived: float = 9.0
     #: Bytes per row on the wire, zstd and TLS included.
     wire: float = 40.0
-    #: Rows per CPU-second of a collector, derived tables included, at half of what was measured without them.
+    #: Rows per CPU-second of a collector, derived tables included: half of what `tests.bench.bench_collector` prints
+    #: for process events in the embedded store (230,000; flows 340,000).
     rows_per_cpu_second: float = 100_000.0
     #: Share of the machine that the mean load may take: the day has a busy hour, and stores merge.
     load: float = 0.25
     #: Agents of one collector (`ingest.max_streams`).
     agents_per_collector: int = 2_000
-    #: Cores of one collector that it can use: one thread judges and inserts.
+    #: Cores of one collector that it can use: one thread judges and inserts (`pipeline.workers`), others merge.
     cores_per_collector: int = 4
     #: What one embedded store should hold at most, and one shard of a cluster, bytes.
     embedded_bytes: float = 4e12

@@ -1,6 +1,6 @@
-"""What it costs to ask the tables for the last numbers of agents that come back: `python -m tests.bench.bench_numberings`.
+"""What it costs to ask the tables for the last numbers of agents that come back.
 
-[--agents N] [--rows N] [--parts N]
+python -m tests.bench.bench_numberings [--agents N] [--rows N] [--parts N]
 
 A table of flows in the embedded store, filled by the engine itself, every agent in every part. Milliseconds of CPU of
 this process, the engine included, least of five, for one numbering and for many in one question.
