@@ -44,6 +44,8 @@ chroot "$root" env LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive /bin/bash -euo 
     (cd openssl && ./Configure linux-\$(uname -m) no-shared no-tests no-docs no-apps no-module no-legacy -fPIC --prefix=/usr/src/ssl --libdir=lib \
       --openssldir=/etc/ssl >/dev/null && make -s -j\$(nproc) build_libs && make -s install_dev) >/usr/src/ssl.log 2>&1 || { tail -30 /usr/src/ssl.log; exit 1; }
   fi
+  # What the static library needs comes after it on every command line.
+  echo 'INPUT(/usr/src/ssl/lib/libcrypto.a -ldl -lpthread)' >ssl/lib/libcrypto.so
   mkdir -p make && cd make
   [ -e Makefile ] || ../unpacked/configure --with-openssl=/usr/src/ssl --quiet --prefix=$prefix --without-ensurepip --disable-test-modules --without-static-libpython \
     --without-doc-strings --with-pkg-config=yes >/dev/null
@@ -52,6 +54,8 @@ chroot "$root" env LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive /bin/bash -euo 
   make -s install DESTDIR=/usr/src/tree >>/usr/src/make.log 2>&1
 "
 tree=$root/usr/src/tree$prefix
+ls "$root/usr/src/tree$prefix/lib/python$series/lib-dynload" | grep -q '^_ssl\.' ||
+  { echo "interpreter: Python was built without OpenSSL; see $root/usr/src/make/config.log" >&2; exit 1; }
 lib=$tree/lib/python$series
 # What a service never needs: tools, headers, a GUI, tests, and modules whose libraries are not there.
 rm -rf "$tree/include" "$tree/share" "$tree/lib/pkgconfig" "$lib"/{idlelib,tkinter,turtledemo,lib2to3,pydoc_data,ensurepip,config-*,test} \

@@ -22,7 +22,13 @@ def main() -> int:
         one.add_argument(
             "--dist", type=Path, default=DIST, metavar="DIR", help="our wheels, and where all goes (dist/)"
         )
-        one.add_argument("program", nargs="*", choices=[*PROGRAMS, []], help="agent, collector; all if none is named")
+        one.add_argument(
+            "program",
+            nargs="*",
+            choices=[*PROGRAMS, []],
+            metavar="PROGRAM",
+            help="agent, collector; all if none is named",
+        )
         return one
 
     one = add("wheels", "build our four wheels; the core's for every glibc from 2.17 on")
