@@ -197,3 +197,17 @@ def _is_macro(package: dict[str, list[dict[str, list[str]]]]) -> bool:
 def _crate_texts(folder: Path) -> tuple[tuple[str, bytes], ...]:
     found = [path for path in sorted(folder.iterdir()) if path.is_file() and _LICENCE_FILE.match(path.name)]
     return tuple((path.name, path.read_bytes()) for path in found)
+
+
+def interpreter(program: Path) -> tuple[Component, ...]:
+    """What the Python that a package brings along is made of."""
+    code = "import platform, ssl; print(platform.python_version(), ssl.OPENSSL_VERSION.split()[1])"
+    told = subprocess.run([program, "-B", "-IS", "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    python, openssl = told.stdout.split()
+    return (
+        Component(f"pkg:generic/cpython@{python}", "cpython", python, "PSF-2.0", website="https://www.python.org"),
+        Component(
+            f"pkg:generic/openssl@{openssl}", "openssl", openssl, "Apache-2.0", website="https://www.openssl.org"
+        ),
+        Component("pkg:generic/libffi@3.3", "libffi", "3.3", "MIT", website="https://sourceware.org/libffi"),
+    )

@@ -57,7 +57,7 @@ def dep5(program: Program, parts: Sequence[Component], interpreter: bool) -> str
                 [f"usr/lib/{program.name}/python/*"],
                 ("2001 Python Software Foundation", "1991-1995 Stichting Mathematisch Centrum Amsterdam"),
                 "PSF-2.0",
-                "CPython from Debian's source package, and libffi (MIT, 1996-2022 Anthony Green, Red Hat, Inc).",
+                "CPython, and in it OpenSSL (Apache-2.0) and libffi (MIT); their licences are the LICENSE files there.",
             )
         )
         used.add("PSF-2.0")

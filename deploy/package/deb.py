@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 
-from deploy.package import copyright_file, manpage, sbom, site, wheels
+from deploy.package import components, copyright_file, manpage, sbom, site, wheels
 from deploy.package.program import BUILD, ROOT, Program
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -192,6 +192,9 @@ def _documents(tree: Path, order: Order, found: Sequence[Path]) -> None:
             _copy_tree(ROOT / "deploy/clickhouse" / part, folder / "examples/clickhouse" / part)
         _copy(ROOT / "deploy/clickhouse/users.sql", folder / "examples/clickhouse/users.sql")
     parts = sbom.gather(program, order.own, order.target.pythons)
+    if order.target.brings:
+        python = tree / f"usr/lib/{program.name}/python/bin/python{order.target.pythons[0]}"
+        parts += components.interpreter(python)
     bill = sbom.write(program, parts, order.made, BUILD / "sbom" / order.target.name)
     _copy(bill, folder / "sbom.cdx.json")
     _write(folder / "copyright", copyright_file.dep5(program, parts, order.target.brings))

@@ -191,6 +191,9 @@ def test_the_agent_with_its_own_python_in_an_older_debian() -> None:
         assert "ok    config" in checked.stdout, checked.stderr
         assert "Traceback" not in checked.stderr
         older.well("luytre-agent", "completion", "bash")
+        bill = older.at("/usr/share/doc/luytre-agent/sbom.cdx.json").read_text()
+        assert "pkg:generic/cpython@3.13" in bill
+        assert "pkg:generic/openssl@3." in bill
         older.well("dpkg", "--purge", "luytre-agent")
         assert left_behind(older) == []
 
