@@ -17,6 +17,7 @@ from pathlib import Path
 from luytre_agent import _core, config
 from luytre_agent.app import Agent
 from luytre_agent.batch import SealedBatch
+from luytre_agent.ease import Ease
 from luytre_agent.sources.base import Source
 from luytre_common.lifecycle import stop_on_signals
 from luytre_common.telemetry import Sample, configure_logging
@@ -29,6 +30,7 @@ class Numbered:
 
     name = "numbered"
     finished = False
+    patient = False  # by way of the queue before the disk, as rows of rings go
 
     def __init__(self, first: int, rate: int, random_: random.Random, paused: Callable[[], bool]) -> None:
         self._next = first
@@ -63,6 +65,10 @@ class Numbered:
 
     def _flow(self, number: int) -> dict[str, int]:
         return {"flow_start": number, "flow_end": number, "source_bytes": 1, "source_packets": 1}
+
+    def ease(self, ease: Ease) -> float:
+        """Always the same."""
+        return 0.0
 
     def samples(self) -> Sequence[Sample]:
         """How many rows there were."""

@@ -16,7 +16,8 @@ from tests.torture.truth import Verdict
 #: Rows that came again and were recognised. The counter begins at 0 with every start of the collector.
 _RECOGNISED = """
 SELECT sum(if(value < before, value, value - before)) AS rows FROM (
-    SELECT value, lagInFrame(value, 1, 0) OVER (PARTITION BY label ORDER BY event_time) AS before
+    SELECT toInt64(value) AS value,
+        lagInFrame(toInt64(value), 1, 0) OVER (PARTITION BY label ORDER BY event_time) AS before
     FROM luytre.collector_health WHERE counter = 'duplicate_rows')"""
 
 
