@@ -26,7 +26,7 @@ class Figures:
     #: Bytes per row on the wire, zstd and TLS included.
     wire: float = 40.0
     #: Rows per CPU-second of a collector, derived tables included: half of what `tests.bench.bench_collector` prints
-    #: for process events in the embedded store (230,000; flows 340,000).
+    #: for process events in the embedded store (265,000; flows 385,000), and some more for what is merged later.
     rows_per_cpu_second: float = 100_000.0
     #: Share of the machine that the mean load may take: the day has a busy hour, and stores merge.
     load: float = 0.25
