@@ -59,7 +59,7 @@ def test_wheels_are_installed_elsewhere(folder: Folder) -> None:
 
 
 def test_a_folder_that_was_changed_installs_nothing(folder: Folder) -> None:
-    [package] = folder.at("/media/luytre/packages").glob("*.deb")
+    package = next(folder.at("/media/luytre/packages").glob("*.deb"))
     with package.open("r+b") as file:
         file.seek(1000)
         file.write(b"changed")
