@@ -26,7 +26,7 @@ class Attempts:
         waits = [
             end - now
             for key, most in self._keys(address, user)
-            if (found := self._failures.get(key)) and found[1] >= most and (end := found[0]) > now
+            if (found := self._failures.get(key)) and found[1] >= most and _lasts(end := found[0], now)
         ]
         return max(waits, default=0.0)
 
@@ -35,7 +35,7 @@ class Attempts:
         now = self._clock()
         for key, _ in self._keys(address, user):
             end, count = self._failures.pop(key, (now + PERIOD_S, 0))
-            self._failures[key] = (end, count + 1) if end > now else (now + PERIOD_S, 1)
+            self._failures[key] = (end, count + 1) if _lasts(end, now) else (now + PERIOD_S, 1)
         while len(self._failures) > _MOST:
             self._failures.popitem(last=False)
 
@@ -43,6 +43,11 @@ class Attempts:
     def _keys(address: str, user: str) -> tuple[tuple[Hashable, int], ...]:
         where = _network(address)
         return ((where, user), BY_NAME), (where, BY_ADDRESS)
+
+
+def _lasts(end: float, now: float) -> bool:
+    """Whether the period is not over; one that is longer than a period was begun before the clock was set back."""
+    return 0 < end - now <= PERIOD_S
 
 
 def _network(address: str) -> str:

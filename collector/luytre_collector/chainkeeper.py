@@ -171,7 +171,7 @@ class ChainKeeper:
 
     def _is_to_be_told(self, gap: Gap, now_us: int) -> bool:
         told = (gap.numbering[0], gap.table)
-        if now_us - self._told.get(told, -_QUIET_US) < _QUIET_US:
+        if 0 <= now_us - self._told.get(told, -_QUIET_US) < _QUIET_US:
             self._counters.add("gap_alerts_left_out")
             return False
         if len(self._told) > 10_000:

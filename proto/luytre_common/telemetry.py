@@ -64,7 +64,13 @@ class Counters:
 
 
 class RateLimited:
-    """Says yes at most once per `interval_s` and key, so that an event stream cannot flood the log."""
+    """Says yes at most once per `interval_s` and key, so that an event stream cannot flood the log.
+
+    Keys may be as many as strangers like: of those beyond `_MOST_KEYS`, the ones that spoke longest ago are forgotten.
+    A clock that was set back keeps nobody quiet.
+    """
+
+    _MOST_KEYS = 4096
 
     def __init__(self, clock: Callable[[], float], interval_s: float = 10.0) -> None:
         self._clock = clock
@@ -75,10 +81,15 @@ class RateLimited:
     def ready(self, key: str) -> bool:
         """Whether a line about `key` may be written now."""
         now = self._clock()
-        if now - self._last.get(key, float("-inf")) < self._interval_s:
+        if 0 <= now - self._last.get(key, float("-inf")) < self._interval_s:
             self._left_out[key] = self._left_out.get(key, 0) + 1
             return False
+        self._last.pop(key, None)
         self._last[key] = now
+        while len(self._last) > self._MOST_KEYS:
+            oldest = next(iter(self._last))
+            self._last.pop(oldest, None)
+            self._left_out.pop(oldest, None)
         return True
 
     def left_out(self, key: str) -> int:

@@ -172,7 +172,7 @@ class Chains:
         self._counters.add("batches_broken", label=how)
         now_us = batch.collector_time_us
         told = (batch.sender.agent_id, batch.table.name)
-        if now_us - self._told.get(told, -_QUIET_US) < _QUIET_US:
+        if 0 <= now_us - self._told.get(told, -_QUIET_US) < _QUIET_US:
             self._counters.add("alerts_left_out")
             return None
         if len(self._told) > 10_000:

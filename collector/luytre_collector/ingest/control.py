@@ -76,6 +76,9 @@ class Control:
     async def enter(self, peer: Peer, hello: pb.Hello) -> None:
         """May it come in? EndedError if not."""
 
+    async def renews(self, peer: Peer) -> None:
+        """May it have its next certificate? EndedError if not."""
+
     def entered(self, stream: Stream) -> None:
         """It is in, and was welcomed."""
 

@@ -54,16 +54,16 @@ class Revocation(Control):
             one.revoked = read_revoked(path)
         self._count()
 
-    async def check(self, peer: Peer) -> None:
+    async def enter(self, peer: Peer, hello: pb.Hello) -> None:
         """EndedError if its certificate is revoked."""
+        await self.renews(peer)
+
+    async def renews(self, peer: Peer) -> None:
+        """The same: a revoked certificate must not become another one."""
         await self._refresh()
         if (why := self._find(peer)) is not None:
             self._counters.add("turned_away", label="revoked")
             raise EndedError(grpc.StatusCode.PERMISSION_DENIED, _message(why))
-
-    async def enter(self, peer: Peer, hello: pb.Hello) -> None:
-        """EndedError if its certificate is revoked."""
-        await self.check(peer)
 
     def entered(self, stream: Stream) -> None:
         """Watch over it."""

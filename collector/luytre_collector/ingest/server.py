@@ -150,6 +150,7 @@ class IngestServer:
             self._make_sure_of_room(agent_id)
             for control in self._controls:
                 await control.enter(peer, hello)
+            self._make_sure_of_room(agent_id)  # they may have taken their time
             if hello.probe:
                 self._counters.add("probes")
                 yield pb.CollectorMessage(welcome=self._welcome(agent_id))
@@ -185,6 +186,8 @@ class IngestServer:
                 self._counters.add("renewals_refused", label="not_here")
                 message = "this collector does not sign certificates; ask for one where the authority is"
                 raise EndedError(grpc.StatusCode.FAILED_PRECONDITION, message)
+            for control in self._controls:
+                await control.renews(peer)
             return await self._sign(peer, request)
         except EndedError as error:
             self._say(logging.WARNING, f"not renewed {error.status.name}", f"{context.peer()}: {error.message}")

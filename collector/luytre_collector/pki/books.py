@@ -172,8 +172,9 @@ class Books:
             file.write(line)
             file.flush()
             os.fsync(fd)
+            if new:
+                files.belong(fd, self.directory)
         if new:
-            files.belong(self._issued_path)
             files.sync(self.directory)
 
     def revoked(self) -> Revocations:

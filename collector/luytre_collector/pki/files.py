@@ -36,7 +36,7 @@ def create(path: Path, data: bytes, mode: int) -> None:
         file.write(data)
         file.flush()
         os.fsync(fd)
-    belong(path)
+        belong(fd, path.parent)
 
 
 def replace(path: Path, data: bytes, mode: int) -> None:
@@ -57,11 +57,11 @@ def sync(directory: Path) -> None:
         os.close(fd)
 
 
-def belong(path: Path) -> None:
+def belong(fd: int, directory: Path) -> None:
     """What root makes belongs to whom the folder belongs to: a collector that runs as another user must go on reading
-    and writing there."""
-    if os.geteuid() == 0 and (folder := path.parent.stat()).st_uid != 0:
-        os.chown(path, folder.st_uid, folder.st_gid)
+    and writing there. By descriptor: that user could put a link in the place of the name."""
+    if os.geteuid() == 0 and (folder := directory.stat()).st_uid != 0:
+        os.fchown(fd, folder.st_uid, folder.st_gid)
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def locked(lock: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"{lock}: {error.strerror}; give a folder that is there and that this user may write") from None
     try:
-        belong(lock)
+        belong(fd, lock.parent)
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:

@@ -37,3 +37,15 @@ def test_the_oldest_are_forgotten() -> None:
     for number in range(attempts._MOST):
         one.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", "mai")
     assert len(one._failures) == attempts._MOST
+
+
+def test_a_clock_that_was_set_back_keeps_nobody_out() -> None:
+    now = [1e9]
+    one = Attempts(lambda: now[0])
+    for _ in range(BY_NAME):
+        one.failed("10.0.0.1", "mai")
+    now[0] = 5e8
+    assert one.wait_s("10.0.0.1", "mai") == 0
+    for _ in range(BY_NAME):
+        one.failed("10.0.0.1", "mai")
+    assert one.wait_s("10.0.0.1", "mai") == PERIOD_S

@@ -278,3 +278,7 @@ def test_an_agent_that_leaves_many_rows_out_is_told_of_once_an_hour(store: embed
     one.caught_up_us = one.now_us + 3700 * SECOND
     one.run(3600)
     assert len(one.alerts) == 2
+    one.now_us -= 86_400 * SECOND  # our clock was set back
+    one.take(*made.batches(2)[1:])
+    one.run()
+    assert len(one.alerts) == 3

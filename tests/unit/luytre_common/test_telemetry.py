@@ -36,6 +36,23 @@ def test_rate_limited_per_key() -> None:
     assert [limited.left_out("a"), limited.left_out("a")] == [1, 0]
 
 
+def test_rate_limited_after_the_clock_was_set_back() -> None:
+    now = [1000.0]
+    limited = RateLimited(lambda: now[0], interval_s=10)
+    assert limited.ready("a")
+    now[0] = 10.0
+    assert [limited.ready("a"), limited.ready("a")] == [True, False]
+
+
+def test_rate_limited_remembers_so_many_keys_and_no_more() -> None:
+    limited = RateLimited(lambda: 0.0)
+    for number in range(3 * RateLimited._MOST_KEYS):
+        assert limited.ready(f"from {number}")
+        assert not limited.ready(f"from {number}")
+    assert len(limited._last) == len(limited._left_out) == RateLimited._MOST_KEYS
+    assert not limited.ready(f"from {3 * RateLimited._MOST_KEYS - 1}")
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_log_lines_go_to_standard_error(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     before = logging.getLogger().handlers[:]

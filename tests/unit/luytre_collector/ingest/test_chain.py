@@ -197,6 +197,8 @@ def test_of_one_agent_and_table_not_more_than_an_alert_in_ten_minutes() -> None:
     assert len(one.take([altered(Chained("dns").batch())])) == 1
     (found,) = one.take([altered(made.batch())], now_us=NOW_US + 600_000_000)
     assert found.facts["first_sequence"] == 90
+    (found,) = one.take([altered(made.batch())], now_us=NOW_US - 86_400_000_000)  # our clock was set back
+    assert found.facts["first_sequence"] == 93
 
 
 def test_memory_is_bounded() -> None:

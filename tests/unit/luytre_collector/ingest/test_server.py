@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from luytre_collector import pki
 from luytre_collector.ingest.control import Control, EndedError, Peer, Stream
 from luytre_collector.ingest.quarantine import Config as QuarantineConfig
 from luytre_collector.ingest.quarantine import Quarantine
-from luytre_collector.ingest.server import Config, IngestServer, probe
+from luytre_collector.ingest.revocation import Revocation
+from luytre_collector.ingest.server import Config, IngestServer, Renew, probe
 from luytre_common import tls
 from luytre_common.errors import UserError
 from luytre_common.telemetry import Counters
@@ -78,11 +81,10 @@ def identity(folder: Path, name: str, end: tls.End) -> tls.Identity:
     return tls.read(tls.Config(folder / "authority.pem", folder / f"{name}.pem", folder / f"{name}.key"), end)
 
 
-async def converse(folder: Path, control: Control, counters: Counters) -> tuple[list[pb.CollectorMessage], str]:
-    """A real agent's end says hello and a heartbeat: what it is told, and why the stream ends."""
+def serving(folder: Path, control: Control, counters: Counters, renew: Renew | None = None) -> IngestServer:
     tls_config = tls.Config(folder / "authority.pem", folder / "localhost.pem", folder / "localhost.key")
     quarantine = Quarantine(QuarantineConfig(directory=folder / "aside"), Counters("quarantine"), lambda: 0.0)
-    server = IngestServer(
+    return IngestServer(
         Config(tls=tls_config, listen="127.0.0.1:0"),
         identity(folder, "localhost", "collector"),
         "c1",
@@ -91,7 +93,13 @@ async def converse(folder: Path, control: Control, counters: Counters) -> tuple[
         counters,
         lambda: 1_800_000_000.0,
         [control],
+        renew,
     )
+
+
+async def converse(folder: Path, control: Control, counters: Counters) -> tuple[list[pb.CollectorMessage], str]:
+    """A real agent's end says hello and a heartbeat: what it is told, and why the stream ends."""
+    server = serving(folder, control, counters)
     address = await server.start()
     told: list[pb.CollectorMessage] = []
     reason = ""
@@ -129,3 +137,66 @@ async def test_a_control_can_turn_away(folder: Path) -> None:
     assert told == []
     assert reason == "PERMISSION_DENIED: máy-1 is banned"
     assert control.events == []
+
+
+async def test_a_certificate_that_a_brought_list_revokes_is_not_renewed(folder: Path) -> None:
+    """The books of an authority in another folder may know nothing of that list."""
+    asked: list[Peer] = []
+
+    async def sign(peer: Peer, request: pb.RenewRequest) -> pb.Certificate:
+        asked.append(peer)
+        return pb.Certificate(certificate=b"next")
+
+    counters, brought = Counters("ingest"), folder / "brought.jsonl"
+    control = Revocation([brought], counters, lambda: 1_800_000_000.0)
+    control.load()
+    server = serving(folder, control, counters, sign)
+    address = await server.start()
+    try:
+        credentials = tls.channel_credentials(identity(folder, "web-01", "agent"))
+        async with grpc.aio.secure_channel(address, credentials, options=service.OPTIONS) as channel:
+            request = pb.RenewRequest(signing_request=b"x")
+            assert (await service.renew(channel, request, 30)).certificate == b"next"
+            fields = {"name": "", "revoked": "2026-11-30T00:00:00.000+00:00", "reason": "stolen"}
+            line = {"serial": f"{asked[0].serial:x}", "fingerprint": "", **fields}
+            brought.write_text(json.dumps(line) + "\n")
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await service.renew(channel, request, 30)
+    finally:
+        await server.stop(0)
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert refused.value.details() == "this certificate was revoked on 2026-11-30"
+    assert len(asked) == 1
+    assert counters.get("turned_away", "revoked") == 1
+
+
+class Doorkeeper(Control):
+    """Takes its time."""
+
+    def __init__(self) -> None:
+        self.asked, self.open = asyncio.Event(), asyncio.Event()
+
+    async def enter(self, peer: Peer, hello: pb.Hello) -> None:
+        self.asked.set()
+        await self.open.wait()
+
+
+async def test_who_is_at_the_door_when_the_collector_stops_does_not_come_in(folder: Path) -> None:
+    control, counters = Doorkeeper(), Counters("ingest")
+    server = serving(folder, control, counters)
+    address = await server.start()
+    try:
+        credentials = tls.channel_credentials(identity(folder, "web-01", "agent"))
+        async with grpc.aio.secure_channel(address, credentials, options=service.OPTIONS) as channel:
+            call = service.converse(channel)
+            await call.write(pb.AgentMessage(hello=pb.Hello(protocol=1)))
+            async with asyncio.timeout(30):
+                await control.asked.wait()
+                assert await server.drain(30)
+                control.open.set()
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await call.read()
+    finally:
+        await server.stop(0)
+    assert refused.value.details() == "the collector is stopping"
+    assert counters.get("streams_opened") == 0

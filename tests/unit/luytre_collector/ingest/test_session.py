@@ -10,6 +10,9 @@ import pytest
 from luytre_collector.ingest.admit import Admitted, Refused, Sender
 from luytre_collector.ingest.budget import Budget
 from luytre_collector.ingest.control import EndedError, Peer
+from luytre_collector.ingest.finding import Kind
+from luytre_collector.ingest.presence import Config as PresenceConfig
+from luytre_collector.ingest.presence import Presence
 from luytre_collector.ingest.session import Outcome, Session
 from luytre_common.telemetry import Counters
 from luytre_common.wire.v1 import ingest_pb2 as pb
@@ -29,6 +32,7 @@ class Bench:
         self.budget = Budget(budget)
         self.end = asyncio.Event()
         self.heard: list[pb.AgentMessage] = []
+        self.now_us = NOW_US
         self.session = Session(
             PEER,
             pb.Hello(),
@@ -39,7 +43,7 @@ class Bench:
             self.budget,
             credit,
             self.counters,
-            lambda: NOW_US,
+            lambda: self.now_us,
         )
 
     def _submit(self, batch: Admitted, done: Callable[[Outcome], None]) -> None:
@@ -112,6 +116,33 @@ async def test_no_more_is_read_than_the_budget_allows() -> None:
     assert (await first).ack.credit == 1
     await settle()
     assert len(bench.submitted) == 2
+
+
+async def test_nobody_is_silent_whose_heartbeats_wait_behind_a_batch_that_has_no_room() -> None:
+    bench = Bench(budget=len(batch(0).body) + 10)
+    presence = Presence(PresenceConfig(), Counters("presence"), NOW_US)
+    presence.entered(bench.session)
+
+    def looks(seconds: int) -> list[Kind]:
+        found = []
+        for _ in range(0, seconds, 5):
+            bench.now_us += 5_000_000
+            newest = dict.fromkeys(presence.suspects(bench.now_us), 0)
+            found += [one.kind for one in presence.look(bench.now_us, newest)]
+        return found
+
+    beat = pb.AgentMessage(heartbeat=pb.Heartbeat(batches_waiting=1))
+    answers = bench.answers(batch(0), batch(5), beat)
+    first = asyncio.ensure_future(anext(answers))
+    await settle()
+    assert looks(600) == []
+    assert bench.heard == []
+    bench.submitted[0][1](None)
+    await first
+    await settle()
+    assert bench.heard == [beat]
+    assert looks(45) == []
+    assert looks(10) == [Kind.SILENT]
 
 
 async def test_messages_of_a_newer_protocol_are_counted() -> None:

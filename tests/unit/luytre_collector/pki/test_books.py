@@ -119,3 +119,24 @@ def test_what_root_writes_belongs_to_whom_the_folder_belongs_to(folder: Path) ->
     books.revoke(Books(folder), "web-03", "", clock)
     for name in ("issued.jsonl", "revoked.jsonl", ".lock", "web-03.key"):
         assert (folder / name).stat().st_uid == 12345, name
+
+
+@pytest.mark.root
+def test_a_link_in_the_place_of_a_new_file_gives_nothing_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder's user may put a link there between any two of root's calls: here, as soon as the file is written."""
+    secret = folder.parent / "secret"
+    secret.write_text("root's")
+    os.chown(folder, 12345, 12345)
+    sync = os.fsync
+
+    def swap(fd: int) -> None:
+        sync(fd)
+        made = folder / "web-04.key"
+        if made.exists() and not made.is_symlink():
+            made.unlink()
+            made.symlink_to(secret)
+
+    monkeypatch.setattr(os, "fsync", swap)
+    pki.issue(folder, "web-04", "agent", clock=clock)
+    assert (folder / "web-04.key").is_symlink()
+    assert secret.stat().st_uid == 0
