@@ -13,7 +13,7 @@ from luytre_collector import registers
 from luytre_collector.ingest.roster import Facts, Roster
 from luytre_collector.sites import Sites
 from luytre_collector.store import sql
-from luytre_collector.store.base import Store, StoreError
+from luytre_collector.store.base import Store
 
 #: Agents asked for in one question.
 _AT_ONCE = 500
@@ -54,14 +54,14 @@ class AgentWriter:
         self._written: dict[str, tuple[int, int]] = {}  # of every agent: first_seen, recorded_time
 
     def write(self) -> None:
-        """Write what is new. StoreError: it comes with the next call."""
+        """Write what is new. If that fails, it comes with the next call."""
         taken = self._roster.take(int(self._config.seen_s * 1_000_000))
         try:
             rows = self._rows(taken)
             if rows:
                 token = f"agents/{self._collector_id}/{rows[0]['recorded_time']}/{rows[0]['agent_id']}"
                 registers.insert(self._store, registers.AGENTS, rows, token)
-        except StoreError:
+        except BaseException:
             self._roster.give_back(taken)
             raise
         self._written.update((row["agent_id"], (row["first_seen"], row["recorded_time"])) for row in rows)

@@ -37,6 +37,13 @@ _DAYS = 2
 _LATEST_US = 86_400 * _SECOND
 #: Of one agent and table, a gap is told of so often; table `gaps` has them all.
 _QUIET_US = 3600 * _SECOND
+#: Gaps that are judged in one look, and how many of them may be of one agent: one with very many must not keep those of
+#: the others from being told.
+_AT_ONCE, _OF_ONE_AGENT = 1000, 200
+#: The causes that agents have; their words go into labels of counters, and others are not taken over.
+_CAUSES = frozenset({"quota", "age", "disk", "corrupt", "refused"})
+#: Ranges of the ledger that are set beside one gap; one that needs more is not explained.
+_MOST_RANGES = 10_000
 #: Seconds between looks at the gaps that are open.
 _JUDGE_S = 30.0
 
@@ -140,7 +147,8 @@ class ChainKeeper:
         found = self._store.query(
             "SELECT agent_id, boot_id, stream, toInt64(first_sequence) AS first, toInt64(last_sequence) AS last, table,"
             " host_name, toUnixTimestamp64Micro(collector_time) AS seen"
-            f" FROM {sql.DATABASE}.{GAPS} FINAL WHERE state = 'open' ORDER BY seen LIMIT 1000"
+            f" FROM {sql.DATABASE}.{GAPS} FINAL WHERE state = 'open' ORDER BY seen"
+            f" LIMIT {_OF_ONE_AGENT} BY agent_id LIMIT {_AT_ONCE}"
         ).to_pylist()
         settled: list[Sequence[str | int]] = []
         alerts: list[Alert] = []
@@ -182,10 +190,11 @@ class ChainKeeper:
     def _outcome(self, gap: Gap, now_us: int) -> tuple[str, str, int] | None:
         """State, cause and number of rows that nobody explains; None while it is too early to say."""
         said = self._ledger(gap)
-        causes = " ".join(sorted({one["cause"] for one in said}))
+        found = {one["cause"] if one["cause"] in _CAUSES else "other" for one in said}
+        causes = "corrupt" if "corrupt" in found else " ".join(sorted(found))
         missing = uncovered(gap.first, gap.last, [(int(one["first"]), int(one["last"])) for one in said])
         if not missing:
-            return "explained", "corrupt" if "corrupt" in causes else causes, 0
+            return "explained", causes, 0
         if self._has_come(gap):
             return "late", "", 0
         patience_us = int(self._config.patience_s * _SECOND)
@@ -199,7 +208,8 @@ class ChainKeeper:
             " toInt64(ledger_last_sequence) AS last"
             f" FROM {sql.DATABASE}.ledger WHERE agent_id = {{agent:String}} AND ledger_entry = 'gap'"
             " AND ledger_boot_id = {boot:String} AND ledger_stream = {stream:String}"
-            " AND toInt64(ledger_last_sequence) >= {first:Int64} AND toInt64(ledger_first_sequence) <= {last:Int64}",
+            " AND toInt64(ledger_last_sequence) >= {first:Int64} AND toInt64(ledger_first_sequence) <= {last:Int64}"
+            f" LIMIT {_MOST_RANGES}",
             {"agent": agent_id, "boot": boot_id, "stream": stream, "first": gap.first, "last": gap.last},
         ).to_pylist()
 

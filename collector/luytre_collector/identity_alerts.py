@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -22,6 +22,8 @@ _CLONED = "7d1f2c54-53f0-4b0e-9a44-2c9c7c0e6b21"
 _ENDS_SOON = "c9b7a2f8-0f0c-4a7d-8f5e-6f1a0d3b9e43"
 #: Alerts that are remembered as told.
 _MOST = 1000
+#: Alerts about one certificate in a day: who has stolen it says of its host what it likes, each time something else.
+_MOST_OF_ONE = 20
 #: Tries to raise one, and seconds between them: the store may be away for a while.
 _TRIES, _WAIT_S = 60, 10.0
 #: An alert is raised if the collector's own certificate ends within so many days, each day.
@@ -48,6 +50,8 @@ class IdentityAlerts:
         self._counters = counters
         self._wait_s = wait_s
         self._told: OrderedDict[str, None] = OrderedDict()
+        self._day = ""
+        self._made: Counter[tuple[str, str]] = Counter()
         self._under_way: set[asyncio.Task[None]] = set()
 
     def cloned(self, found: Clone) -> None:
@@ -115,8 +119,15 @@ class IdentityAlerts:
         source_ip: bytes = NO_ADDRESS,
     ) -> None:
         now = self._clock()
-        known = alert_id(rule, *parts, datetime.fromtimestamp(now, UTC).date().isoformat())
+        day = datetime.fromtimestamp(now, UTC).date().isoformat()
+        known = alert_id(rule, *parts, day)
         if known in self._told:
+            return
+        if day != self._day:
+            self._day, self._made = day, Counter()
+        self._made[rule, agent_id] += 1
+        if self._made[rule, agent_id] > _MOST_OF_ONE:
+            self._counters.add("alerts_left_out")
             return
         self._told[known] = None
         if len(self._told) > _MOST:

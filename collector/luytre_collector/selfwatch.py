@@ -13,6 +13,7 @@ from luytre_collector.agent_alerts import TEXTS, alert_of
 from luytre_collector.detect.alert import Alert
 from luytre_collector.ingest.finding import Kind
 from luytre_collector.ingest.presence import Past, Presence
+from luytre_collector.ingest.states import MOST_SOURCES
 from luytre_collector.store import sql
 from luytre_collector.store.base import Statements
 
@@ -97,8 +98,8 @@ def _past(store: Statements, now_us: int) -> dict[str, Past]:
         f"SELECT agent_id, label FROM {sql.DATABASE}.agent_health WHERE component = 'sources'"
         " AND counter = 'source_available'"
         " AND collector_time > fromUnixTimestamp64Micro(toInt64({since:UInt64}), 'UTC')"
-        " GROUP BY agent_id, label HAVING argMax(value, event_time) = 1",
-        {"since": now_us - _EXPECTED_S * _SECOND},
+        " GROUP BY agent_id, label HAVING argMax(value, event_time) = 1 LIMIT {most:UInt32} BY agent_id",
+        {"since": now_us - _EXPECTED_S * _SECOND, "most": MOST_SOURCES},
     ).to_pylist()
     told = store.query(
         "SELECT agent_id, rule_id, toUnixTimestamp64Micro(event_time) AS at, JSONExtractString(evidence, 'story') AS"

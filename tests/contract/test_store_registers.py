@@ -137,17 +137,20 @@ def test_agents_follow_the_file_of_sites(store: Store) -> None:
     assert declared(store, SITES, NOW) == []
 
 
-def test_nothing_is_lost_while_the_store_is_away(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [StoreUnavailableError("away"), OSError("no space"), MemoryError()])
+def test_nothing_is_lost_while_the_store_is_away(
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     roster, counters = Roster(), Counters("agents")
     writer = AgentWriter(store, roster, SITES, Config(), "c", time.time, counters)
     roster.entered(Live("ward-1"))
 
     def away(*_: object) -> None:
-        raise StoreUnavailableError("away")
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(store, "insert", away)
-        with pytest.raises(StoreUnavailableError):
+        with pytest.raises(type(error)):
             writer.write()
     assert counters.get("agents_written") == 0
     writer.write()

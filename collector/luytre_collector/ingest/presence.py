@@ -133,7 +133,7 @@ class Presence(Control):
                     agent.goodbye_us, agent.missed, agent.silence = known.goodbye_us, known.missed, known.silence
                     agent.silent_since_us = known.heard_us
                     agent.told_us = known.heard_us if known.silence else -1
-                agent.states.available.update(known.sources)
+                agent.states.follow(known.sources)
 
     # What the event loop of the server says. `heard_us` of a stream is the time of the message.
 

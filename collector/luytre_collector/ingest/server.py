@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 from luytre_common import tls
 from luytre_common.errors import UserError
 from luytre_common.settings import at_least, at_most, host_port, required, setting
@@ -206,7 +207,7 @@ class IngestServer:
     async def _hello(self, requests: AsyncIterator[pb.AgentMessage]) -> pb.Hello:
         try:
             first = await asyncio.wait_for(anext(requests), self._config.hello_timeout_s)
-        except (TimeoutError, StopAsyncIteration):
+        except (TimeoutError, StopAsyncIteration, DecodeError):
             first = pb.AgentMessage()
         if first.WhichOneof("kind") != "hello":
             self._counters.add("turned_away", label="no_hello")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import grpc
+from google.protobuf.message import DecodeError
 from luytre_common.schema import WIRE_TABLES
 from luytre_common.telemetry import Counters
 from luytre_common.wire.v1 import ingest_pb2 as pb
@@ -28,6 +30,7 @@ SetAside = Callable[[pb.Batch, Sender, Refused], Awaitable[None]]
 Heard = Callable[["Session", pb.AgentMessage], None]
 
 _CRC_IN_THREAD_BYTES = 1 << 20
+_log = logging.getLogger("luytre.ingest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,14 @@ class Session:
                     self._heard(self, message)
         except EndedError as error:
             self._end = self._end or error
+        except DecodeError:
+            self._counters.add("unreadable_message")
+            self._end = self._end or EndedError(grpc.StatusCode.INVALID_ARGUMENT, "a message that is none of ours")
+        except Exception:  # noqa: BLE001 - nobody else looks at this task; the agent keeps what is not answered
+            self._counters.add("readings_failed")
+            _log.exception("%s: its messages cannot be read on; the stream ends", self.sender.agent_id)
+            reason = "the collector could not read on; see its log"
+            self._end = self._end or EndedError(grpc.StatusCode.INTERNAL, reason)
 
     async def _admit(self, batch: pb.Batch) -> tuple[Admitted | Refused, _Answer]:
         body = batch.body  # whoever asks protobuf for it is given another copy

@@ -5,7 +5,7 @@ Each condition is told of once when it holds, and once when it is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from luytre_common.wire.v1 import ingest_pb2 as pb
@@ -15,7 +15,7 @@ from luytre_collector.ingest.skew import Skew
 
 _SECOND = 1_000_000
 #: Sources of one agent that are followed at most.
-_MOST_SOURCES = 1000
+MOST_SOURCES = 1000
 _GONE = "gone: the agent has no such source any more"
 
 #: What, of which source (or empty), since when, and what is known of it.
@@ -58,6 +58,12 @@ class States:
         known = self.available | set(self.lost)
         return bool(known) and all(kind_of(name) == "replay" for name in known)
 
+    def follow(self, working: Iterable[str]) -> None:
+        """These are available, from now on or since earlier; so many are followed, and no more."""
+        fresh = [name for name in working if name not in self.available]
+        room = max(0, MOST_SOURCES - len(self.available) - len(self.lost))
+        self.available.update(fresh[:room])
+
     def beat(self, said: pb.Heartbeat, skew: Skew, now_us: int) -> Iterator[Change]:
         """What a heartbeat that came at `now_us` changes."""
         if said.sources:  # an agent that begins has none yet
@@ -66,11 +72,11 @@ class States:
         yield from self._clock(skew, now_us)
 
     def _sources(self, said: pb.Heartbeat, now_us: int) -> Iterator[Change]:
-        given = {clean(one.name, 128): one for one in said.sources[:_MOST_SOURCES]}
+        given = {clean(one.name, 128): one for one in said.sources[:MOST_SOURCES]}
         working = {name for name, one in given.items() if one.available}
         kinds = {kind_of(name) for name in given}
         working_kinds = {kind_of(name) for name in working}
-        off = {clean(one, 128) for one in said.sources_off[:_MOST_SOURCES]}
+        off = {clean(one, 128) for one in said.sources_off[:MOST_SOURCES]}
         for name in [one for one in (*self.available, *self.lost) if kind_of(one) in off]:  # a policy wanted that
             self.available.discard(name)
             self._missing.pop(name, None)
@@ -94,7 +100,7 @@ class States:
                 yield Kind.SOURCE_LOST, name, since_us, {"source": name, "reason": reason, "since_us": since_us}
         for name in working:
             self._missing.pop(name, None)
-        self.available |= working
+        self.follow(sorted(working))
 
     def _degradation(self, said: pb.Heartbeat, now_us: int) -> Iterator[Change]:
         since_us = self.degraded_since_us

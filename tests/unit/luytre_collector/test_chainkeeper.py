@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from luytre_collector import chainkeeper
 from luytre_collector.alert_rows import alert_rows
 from luytre_collector.chainkeeper import ChainKeeper, Config, stored_link, uncovered
 from luytre_collector.columns import arrow_type, stored_schema
@@ -203,6 +204,34 @@ def test_a_gap_that_the_ledger_explains(store: embedded.EmbeddedStore) -> None:
     assert one.counters.get("gaps_explained", "quota") == 1
     assert one.counters.get("gaps_open") == 0
     assert one.alerts == []
+
+
+def test_words_of_an_agent_are_no_labels(store: embedded.EmbeddedStore) -> None:
+    one = with_gap(store)
+    for at in range(3, 9):
+        explain(store, at, at, f"made up {at}", number=at)
+    one.run()
+    assert one.gaps() == [(3, 8, "explained", "other")]
+    assert one.counters.get("gaps_explained", "other") == 1
+
+
+def test_an_agent_with_many_gaps_does_not_keep_those_of_others_from_being_told(
+    store: embedded.EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chainkeeper, "_AT_ONCE", 8)
+    monkeypatch.setattr(chainkeeper, "_OF_ONE_AGENT", 4)
+    one = Kept(store)
+    many = [Gap(NUMBERING, "flows", "web-01", 10 * at, 10 * at + 5, NOW_US) for at in range(20)]
+    late = Gap(("web-02", BOOT, "flows"), "flows", "web-02", 0, 5, NOW_US + SECOND)
+    one.chains.give_back([], [*many, late])
+    one.caught_up_us = NOW_US + 3600 * SECOND
+    one.run()
+    assert {alert.agent_id for alert in one.alerts} == {"web-01", "web-02"}
+    states = [state for *_, state, _ in one.gaps()]
+    assert states.count("unexplained") == 5
+    for _ in range(4):
+        one.run(100)
+    assert {state for *_, state, _ in one.gaps()} == {"unexplained"}
 
 
 def test_a_gap_that_nobody_explains_is_an_alert_once_the_agent_has_caught_up(store: embedded.EmbeddedStore) -> None:

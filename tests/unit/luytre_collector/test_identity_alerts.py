@@ -99,3 +99,16 @@ async def test_the_collectors_own_certificate(scene: Scene) -> None:
     scene.made.look()
     assert scene.counters.get("certificate_expires_in_seconds") == 0
     await scene.made.close()
+
+
+async def test_who_says_something_else_each_time_makes_so_many_alerts_a_day(scene: Scene) -> None:
+    for number in range(100):
+        scene.made.cloned(clone(boot=str(number)))
+    await scene.made.settled()
+    assert len(scene.alerts) == 20
+    assert scene.counters.get("alerts_left_out") == 80
+    assert scene.counters.get("clones") == 100
+    scene.time += 86_400
+    scene.made.cloned(clone())
+    await scene.made.settled()
+    assert len(scene.alerts) == 21

@@ -200,3 +200,24 @@ async def test_who_is_at_the_door_when_the_collector_stops_does_not_come_in(fold
         await server.stop(0)
     assert refused.value.details() == "the collector is stopping"
     assert counters.get("streams_opened") == 0
+
+
+@pytest.mark.parametrize(("welcomed", "counter"), [(False, "turned_away"), (True, "unreadable_message")])
+async def test_what_is_no_message_ends_the_stream_and_says_so(folder: Path, welcomed: bool, counter: str) -> None:
+    counters = Counters("ingest")
+    server = serving(folder, Control(), counters)
+    address = await server.start()
+    try:
+        credentials = tls.channel_credentials(identity(folder, "web-01", "agent"))
+        async with grpc.aio.secure_channel(address, credentials, options=service.OPTIONS) as channel:
+            call: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(service.DELIVER)()
+            if welcomed:
+                await call.write(pb.AgentMessage(hello=pb.Hello(protocol=1)).SerializeToString())
+                await call.read()
+            await call.write(b"\xff\xff\xff\xff")
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                await call.read()
+    finally:
+        await server.stop(0)
+    assert ended.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert counters.get(counter, "" if welcomed else "no_hello") == 1

@@ -261,3 +261,22 @@ async def test_what_is_said_besides_batches_is_handed_on() -> None:
     bench.submitted[0][1](None)
     await first
     assert bench.heard == [beat]
+
+
+async def test_a_fault_of_ours_ends_the_stream_and_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+
+    def fail(_: object, message: pb.AgentMessage) -> None:
+        raise RuntimeError("a fault")
+
+    bench.session._heard = fail
+    answers = bench.answers(batch(0), pb.AgentMessage(heartbeat=pb.Heartbeat()), batch(5))
+    first = asyncio.ensure_future(anext(answers))
+    await settle()
+    bench.submitted[0][1](None)
+    assert (await first).ack.through_sequence == 4
+    with pytest.raises(EndedError, match="the collector could not read on; see its log"):
+        await anext(answers)
+    assert len(bench.submitted) == 1
+    assert bench.counters.get("readings_failed") == 1
+    assert "RuntimeError: a fault" in caplog.text

@@ -105,6 +105,11 @@ def test_hostile_names_and_numbers_are_bounded() -> None:
     many = {f"s{at}": None for at in range(5000)}
     beat(many)
     assert len(beat.states.available) == 1000
+    for turn in range(10):  # each time of other kinds, so that the ones before are lost
+        beat({f"k{turn}-{at}:": None for at in range(1000)})
+    assert len(beat.states.available) + len(beat.states.lost) == 1000
+    beat.states.follow(f"r{at}" for at in range(5000))
+    assert len(beat.states.available) + len(beat.states.lost) == 1000
     beat = Beats()
     beat({"\x1b[2J" + "n" * 500: None, "logins": None})
     for _ in range(2):
