@@ -215,6 +215,7 @@ class Agent:
             *self.spool.samples(),
             *self.uplink.samples(),
             *self.balance.counters.samples(),
+            *self.health.counters.samples(),
             *self._service.counters.samples(),
             *(self.policies.samples() if self.policies else ()),
         ]

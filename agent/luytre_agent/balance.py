@@ -208,15 +208,25 @@ class Balance:
 
     def write(self) -> None:
         """Write what was counted since the last time."""
-        counts = {**self._growth.of(self._samples(), self._boot_id()), **self._tally.take()}
-        # A microsecond earlier: an interval that ends with the hour belongs to it.
-        batch = rows_of(counts, self._clock() - 1e-6)
+        grown = self._growth.of(self._samples(), self._boot_id())
+        taken = self._tally.take()
+        try:
+            # A microsecond earlier: an interval that ends with the hour belongs to it.
+            batch = rows_of({**grown, **taken}, self._clock() - 1e-6)
+        except BaseException:
+            for line, count in taken.items():
+                self._tally.add(line.key, line.entry, count, line.cause)
+            raise
         if batch is not None:
             self._sink(batch)
 
     def _run(self) -> None:
         while not self._stopping.wait(wait_s(self._clock(), self._interval_s)):
-            self.write()
+            try:
+                self.write()
+            except Exception:  # noqa: BLE001 # the next interval has it too, but for packets
+                self.counters.add("write_failures")
+                _log.exception("the balance could not be written; it is written with the next")
 
 
 def wait_s(now: float, interval_s: float) -> float:

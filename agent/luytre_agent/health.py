@@ -3,6 +3,7 @@ away."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,12 +11,15 @@ from dataclasses import dataclass
 
 from luytre_common.lifecycle import background
 from luytre_common.settings import at_least, at_most, setting
-from luytre_common.telemetry import Sample
+from luytre_common.telemetry import Counters, Sample
 
 from luytre_agent import _core
 from luytre_agent.batch import SealedBatch
 
 TABLE = "agent_health"
+
+_log = logging.getLogger("luytre.health")
+
 _MAX = (1 << 64) - 1
 #: Seconds until a heartbeat is tried again that could not be said.
 _AGAIN_S = 1.0
@@ -62,6 +66,7 @@ class Health:
         clock: Callable[[], float],
         beat: Callable[[], bool] = lambda: True,
     ) -> None:
+        self.counters = Counters("health")
         self._interval_s = config.interval_seconds
         self._heartbeat_s = config.heartbeat_seconds
         self._beat = beat
@@ -106,7 +111,17 @@ class Health:
                 self._wake.clear()
                 write_at, beat_at = min(write_at, now + self._interval_s), min(beat_at, now + self._heartbeat_s)
             if now >= beat_at:
-                beat_at = now + (self._heartbeat_s if self._beat() else min(self._heartbeat_s, _AGAIN_S))
+                heard = self._safely("beat", self._beat)
+                beat_at = now + (self._heartbeat_s if heard else min(self._heartbeat_s, _AGAIN_S))
             if now >= write_at:
-                self.write()
+                self._safely("write", self.write)
                 write_at = now + self._interval_s
+
+    def _safely(self, what: str, action: Callable[[], object]) -> object:
+        """Do it; an agent must not seem dead because it could not say once how it is."""
+        try:
+            return action()
+        except Exception:  # noqa: BLE001 # whatever it is, the next time may do
+            self.counters.add("failures", label=what)
+            _log.exception("%s failed; it is tried again", what)
+            return True

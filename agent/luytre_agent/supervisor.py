@@ -122,6 +122,9 @@ class Supervisor:
             except OSError as error:
                 self.counters.add("refresh_failures")
                 _log.error("cannot list the interfaces: %s", error)
+            except Exception:  # noqa: BLE001 # no thread could be had, perhaps: the next look may do
+                self.counters.add("refresh_failures")
+                _log.exception("the sources could not be brought to what there should be; it is tried again")
 
     def _adjust(self, makers: Makers, count: bool = False, changed: Callable[[str], bool] = lambda name: False) -> None:
         with self._lock:
@@ -131,11 +134,10 @@ class Supervisor:
         with self._lock:
             new = [name for name in makers if name not in self._workers]
             for name in new:
-                self._workers[name] = Worker(
-                    name, makers[name], self._sink, self.counters, self._wait_s, self._one_ended
-                )
-                self._workers[name].ease(self._ease)
-                self._workers[name].start()
+                worker = Worker(name, makers[name], self._sink, self.counters, self._wait_s, self._one_ended)
+                worker.ease(self._ease)
+                worker.start()
+                self._workers[name] = worker  # one that could not be started cannot be waited for
         if count:
             self.counters.add("sources_appeared", len(new))
             self.counters.add("sources_vanished", len(gone))

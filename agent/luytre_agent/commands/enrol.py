@@ -144,6 +144,10 @@ def _configure(path: Path, wanted: dict[tuple[str, str], str]) -> list[str]:
         return [f"{path}: says so already"]
     pair.write(path, made.encode(), 0o644)
     if before is not None:
-        os.chown(path, before.st_uid, before.st_gid)
-        path.chmod(before.st_mode & 0o777)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)  # not what a link there names
+        try:
+            os.fchown(fd, before.st_uid, before.st_gid)
+            os.fchmod(fd, before.st_mode & 0o777)
+        finally:
+            os.close(fd)
     return [f"configuration  {path}"]

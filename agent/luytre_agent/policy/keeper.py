@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -113,7 +114,8 @@ class Policies:
             self.counters.add("state_unreadable")
             _log.error("%s; no policy is in force until the next one comes", error)
             if isinstance(error, UnreadableError):
-                self._file.set_aside()
+                with suppress(OSError):  # then the next policy takes its place
+                    self._file.set_aside()
         self._report = self._known.report
         found = current(self._known, self._keys, self._agent_id)
         self._document = found.document

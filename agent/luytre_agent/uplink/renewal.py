@@ -92,6 +92,8 @@ class Renewal:
             self._failed(code, f"collector {self._config.collector}: {code}: {error.details()}")
         except (LuytreError, OSError, ValueError) as error:
             self._failed("file", str(error))
+        except Exception as error:  # noqa: BLE001 # nobody else looks at this task, and the certificate would end
+            self._failed("failed", f"{type(error).__name__}: {error}")
         else:
             adopt(self._identity)
             self._counters.add("renewals")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from luytre_agent import balance as balance_module
 from luytre_agent.balance import (
     KERNEL_DROPPED,
     PACKETS_SEEN,
@@ -164,3 +165,29 @@ def test_a_folder_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
     balance.leave()
     assert balance.counters.get("recall_failures") == 1
     assert balance.counters.get("leave_failures") == 1
+
+
+def test_a_fault_ends_it_not_and_nothing_that_was_counted_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Any] = []
+    wrote = threading.Event()
+    tally = Tally()
+    tally.add(FLOWS, ROWS_LOST, 5, "disk")
+    calls: list[float] = []
+
+    def failing(counts: Any, now: float) -> Any:
+        calls.append(now)
+        if len(calls) < 3:
+            raise MemoryError
+        wrote.set()
+        return rows_of(counts, now)
+
+    monkeypatch.setattr(balance_module, "rows_of", failing)
+    config = Config(interval_seconds=0.01)
+    balance = Balance(config, tally, list, lambda: BOOT, written.append, lambda: 0.0, StateFile(tmp_path, "b"))
+    balance.start()
+    assert wrote.wait(20)
+    balance.stop()
+    assert balance.counters.get("write_failures") == 2
+    assert [int(json.loads(line)["ledger_count"]) for line in json_lines(written[0], 0).splitlines()] == [5]

@@ -82,3 +82,27 @@ def test_another_rhythm_counts_at_once() -> None:
     assert written.wait(20)
     assert beaten.wait(20)
     health.stop()
+
+
+def test_a_fault_ends_neither_heartbeats_nor_rows() -> None:
+    beats, writes = [], []
+    enough = threading.Event()
+
+    def beat() -> bool:
+        beats.append(len(beats))
+        raise RuntimeError("a fault")
+
+    def gather() -> list[Sample]:
+        writes.append(len(writes))
+        if len(writes) >= 3 and len(beats) >= 3:
+            enough.set()
+        if not enough.is_set():
+            raise RuntimeError("another")
+        return []
+
+    health = Health(Config(interval_seconds=0.01, heartbeat_seconds=0.01), gather, lambda _: None, lambda: 5.0, beat)
+    health.start()
+    assert enough.wait(20)
+    health.stop()
+    assert health.counters.get("failures", "beat") >= 3
+    assert health.counters.get("failures", "write") >= 2

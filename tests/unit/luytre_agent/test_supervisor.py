@@ -11,7 +11,7 @@ import pytest
 from luytre_agent.sources import packets
 from luytre_agent.sources.interfaces import interfaces_up
 from luytre_agent.supervisor import Supervisor
-from luytre_agent.worker import State
+from luytre_agent.worker import State, Worker
 from luytre_common.errors import LuytreError
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
@@ -98,6 +98,50 @@ def test_when_the_interfaces_cannot_be_listed_it_goes_on() -> None:
     assert supervisor.counters.get("refresh_failures") >= 1
     assert [worker.name for worker in supervisor.workers()] == ["one"]
     supervisor.stop()
+
+
+def test_whatever_fails_while_it_looks_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that has no thread to give must not end the looks, nor be in the way of the stop."""
+    sources: dict[str, Any] = {"one": Scripted}
+    start, failed, started = Worker.start, threading.Event(), threading.Event()
+
+    def scarce(worker: Worker) -> None:
+        if worker.name == "two" and not failed.is_set():
+            failed.set()
+            raise RuntimeError("can't start new thread")
+        start(worker)
+        if worker.name == "two":
+            started.set()
+
+    monkeypatch.setattr(Worker, "start", scarce)
+    supervisor = make(lambda: dict(sources), [], refresh_s=0.01)
+    supervisor.start()
+    sources["two"] = Scripted
+    assert failed.wait(20)
+    assert started.wait(20)
+    assert supervisor.counters.get("refresh_failures") == 1
+    supervisor.stop()
+    assert [worker.state for worker in supervisor.workers()] == [State.UNAVAILABLE] * 2
+
+
+def test_one_whose_worker_cannot_be_started_is_not_in_the_way_of_the_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = threading.Event()
+    sources: dict[str, Any] = {"one": Scripted}
+    start = Worker.start
+
+    def scarce(worker: Worker) -> None:
+        if worker.name == "two":
+            failed.set()
+            raise RuntimeError("can't start new thread")
+        start(worker)
+
+    monkeypatch.setattr(Worker, "start", scarce)
+    supervisor = make(lambda: dict(sources), [], refresh_s=0.01)
+    supervisor.start()
+    sources["two"] = Scripted
+    assert failed.wait(20)
+    supervisor.stop()
+    assert [worker.name for worker in supervisor.workers()] == ["one"]
 
 
 @pytest.mark.root

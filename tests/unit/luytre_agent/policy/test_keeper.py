@@ -223,6 +223,22 @@ def test_a_state_that_is_damaged_is_put_aside(bench: Bench) -> None:
     bench.apply(bench.signer.given(1, OFF))
 
 
+def test_one_that_cannot_even_be_put_aside_does_not_keep_the_agent_from_starting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bench.folder / "policy").mkdir()
+    (bench.folder / "policy/state.json").write_text("{")
+
+    def readonly(self: Path, target: Path) -> Path:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", readonly)
+        policies = bench.start()
+    assert count(policies, "state_unreadable") == 1
+    bench.apply(bench.signer.given(1, OFF))
+
+
 def test_what_cannot_be_kept_is_not_begun(bench: Bench) -> None:
     policies = bench.start()
     (bench.folder / "policy").write_text("a file where the folder should be")

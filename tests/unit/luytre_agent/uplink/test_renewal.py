@@ -129,3 +129,15 @@ def test_an_expired_certificate_is_named(authority: Any, collector: Any, renewin
     until(lambda: uplink.counters.get("disconnects", "expired") >= 1)
     assert f"our certificate {files.certificate} has expired; ask for a token and enrol again" in caplog.text
     until(lambda: uplink.counters.get("renewals_failed", "unavailable") == 1)
+
+
+def test_a_fault_of_ours_is_a_failed_attempt_and_not_the_last(
+    authority: Any, collector: Any, renewing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(config: tls.Config) -> bytes:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(pair, "next_key", fail)
+    collector.start(authority.issue("collector"))
+    uplink = renewing(authority.issue("web-01", days=0.1), collector.port)
+    until(lambda: uplink.counters.get("renewals_failed", "failed") == 1)
