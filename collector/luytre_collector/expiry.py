@@ -295,6 +295,7 @@ def _check_tables(store: Reading, remedy: str) -> None:
 def expire(config: choose.Config, keeping: Keeping, now: float, *, apply: bool) -> list[Step]:
     """What is due, whether a collector holds the store or not; with `apply` it is deleted, by the collector if one
     runs."""
+    choose.expect_made(config)
     store = choose.make_store(config)
     try:
         store.open()

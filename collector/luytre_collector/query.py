@@ -39,7 +39,7 @@ from luytre_common.telemetry import Counters
 
 from luytre_collector.backup import frozen
 from luytre_collector.store.base import QueryRefusedError, Store, StoreUnavailableError
-from luytre_collector.store.choose import Config, make_store
+from luytre_collector.store.choose import Config, expect_made, make_store
 from luytre_collector.store.lock import FolderInUseError
 
 NAME = "query.socket"
@@ -63,8 +63,7 @@ def run_query(config: Config, sql: str, form: str = FORMS["table"], utc: bool = 
     QueryRefusedError or UserError (exit code 2) for the person's mistake, StoreUnavailableError for what is not.
     In the table form control characters are made visible, so that what a host sent cannot steer a terminal.
     """
-    if config.engine == "embedded" and not config.embedded.directory.is_dir():
-        raise UserError(f"{config.embedded.directory}: no tables there yet; run: luytre-collector migrate")
+    expect_made(config)
     store = make_store(config)
     try:
         store.open()

@@ -6,8 +6,8 @@ A batch of synthetic process rows against the shipped rules, and against these p
 
 from __future__ import annotations
 
+import argparse
 import random
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -129,4 +129,6 @@ def compare(rules: RuleSet, table: pa.Table) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.bench_rules", description=__doc__)
+    parser.add_argument("rows", type=int, nargs="?", default=10_000, help="of processes (default: 10000)")
+    main(parser.parse_args().rows)

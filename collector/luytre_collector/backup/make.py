@@ -17,7 +17,7 @@ from luytre_collector import __version__, query
 from luytre_collector.backup import frozen, manifest
 from luytre_collector.backup.frozen import Frozen
 from luytre_collector.backup.manifest import Manifest, Part, TableCopy
-from luytre_collector.store.choose import Config, make_store
+from luytre_collector.store.choose import Config, expect_made, make_store
 from luytre_collector.store.lock import FolderInUseError
 
 #: What is told to those whose tables are on a server.
@@ -37,8 +37,7 @@ def backup(config: Config, target: Path, say: Callable[[str], None], now: float)
     """
     if config.engine != "embedded":
         raise UserError(SERVER)
-    if not config.embedded.directory.is_dir():
-        raise UserError(f"{config.embedded.directory}: no tables there yet; run: luytre-collector migrate")
+    expect_made(config)
     _prepare(target)
     try:
         with _held_still(config) as held:

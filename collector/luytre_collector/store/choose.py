@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from luytre_common import settings
+from luytre_common.errors import UserError
 from luytre_common.settings import setting
 from luytre_common.telemetry import Counters
 
@@ -49,6 +50,12 @@ STORES: Mapping[str, Callable[[Config, Counters], Store]] = {
     "embedded": lambda config, _: embedded.EmbeddedStore(config.embedded, config.people),
     "server": _server,
 }
+
+
+def expect_made(config: Config) -> None:
+    """UserError if the embedded engine has no folder yet: to open it would make one without tables."""
+    if config.engine == "embedded" and not config.embedded.directory.is_dir():
+        raise UserError(f"{config.embedded.directory}: no tables there yet; run: luytre-collector migrate")
 
 
 def make_store(config: Config, counters: Counters | None = None) -> Store:

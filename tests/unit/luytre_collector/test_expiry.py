@@ -298,7 +298,8 @@ def test_the_command_shows_and_deletes(tmp_path: Path) -> None:
     config = config_file(tmp_path)
     done = subprocess.run([*COMMAND, "--config", str(config)], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "there is no table agent_health yet; run: luytre-collector migrate" in done.stderr
+    assert f"{tmp_path}/store: no tables there yet; run: luytre-collector migrate" in done.stderr
+    assert not (tmp_path / "store").exists()  # or other commands would miss tables one by one
     for command, said in (
         (["migrate"], "created table flows"),
         (["retention"], "0 rows are due; nothing was deleted"),

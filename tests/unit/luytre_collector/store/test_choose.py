@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from luytre_collector.store.choose import STORES, Config, make_store
+from luytre_collector.store import embedded
+from luytre_collector.store.choose import STORES, Config, expect_made, make_store
 from luytre_collector.store.embedded import EmbeddedStore
 from luytre_collector.store.server import ServerStore
-from luytre_common.errors import ConfigError
+from luytre_common.errors import ConfigError, UserError
 from luytre_common.settings import build, dump, load
 
 
@@ -39,3 +40,12 @@ def test_every_fault_is_named() -> None:
     for part in ("engine", "embedded.memory_limit_bytes", "server.hosts", "server.compression", "people.time_zone"):
         assert part in faults
     assert "people.max_rows" in faults
+
+
+def test_who_only_asks_makes_no_folder(tmp_path: Path) -> None:
+    nowhere = Config(embedded=embedded.Config(tmp_path / "store"))
+    with pytest.raises(UserError, match="no tables there yet; run: luytre-collector migrate"):
+        expect_made(nowhere)
+    assert not any(tmp_path.iterdir())
+    expect_made(Config(embedded=embedded.Config(tmp_path)))
+    expect_made(Config(engine="server", embedded=nowhere.embedded))
