@@ -33,7 +33,7 @@ COMMANDS = (running, asking, inventory, ledger, http, keeping, policy, rules, pl
 _EXAMPLES = """\
 examples:
   luytre-collector pki init --dir pki
-  luytre-collector pki issue collector.example --collector --dir pki --host 10.0.0.5
+  luytre-collector pki issue collector --collector --dir pki --host collector.example --host 10.0.0.5
   luytre-collector pki issue web-01 --agent --dir pki
   luytre-collector enrol token --name web-01
   luytre-collector check --config collector.toml

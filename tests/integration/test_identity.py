@@ -150,6 +150,7 @@ def test_enrolled_revoked_and_enrolled_again(scene: Scene) -> None:
     cut = time.time()
     done = scene.enrol("web-01", scene.token("--name", "web-01"), "--again")
     assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("until it is restarted: systemctl restart luytre-agent\n")
     agent = scene.agent("web-01")
     scene.until(lambda: scene.rows("web-01", cut) > 0, agent, scene.collector)
     agent.stop()

@@ -97,6 +97,8 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         lines.extend(_configure(arguments.config, wanted))
         lines.append(f"next: luytre-agent check --config {arguments.config}")
+    if arguments.again:
+        lines.append("an agent that runs keeps what it had until it is restarted: systemctl restart luytre-agent")
     sys.stdout.write("\n".join(lines) + "\n")
     return EXIT_OK
 

@@ -304,7 +304,7 @@ class Uplink:
                 return Fault(
                     "expired",
                     f"our certificate {self._tls.certificate} has expired",
-                    "ask for a token and enrol again (luytre-agent enrol --again), or correct this host's clock",
+                    "ask for a token, enrol again (luytre-agent enrol --again), restart; or correct this host's clock",
                 )
             return fault
         return Fault("ended", f"collector {self.config.collector} ended the stream")

@@ -46,13 +46,15 @@ def explain(code: grpc.StatusCode, details: str, collector: str, config: tls.Con
         return Fault(
             "identity",
             f"collector {collector} refused our identity: {details or code.name.lower()}",
-            f"ask for a token and enrol again, in place of {config.certificate} (luytre-agent enrol --again)",
+            f"ask for a token and enrol again, in place of {config.certificate} (luytre-agent enrol --again), "
+            "then restart the agent",
         )
     if code is grpc.StatusCode.ALREADY_EXISTS:
         return Fault(
             "cloned",
             f"collector {collector} refused us: {details}",
-            "if this host was copied from that one, enrol it under a name of its own (luytre-agent enrol --again)",
+            "if this host was copied from that one, enrol it under a name of its own (luytre-agent enrol --again), "
+            "then restart the agent",
         )
     if code is grpc.StatusCode.FAILED_PRECONDITION:
         return Fault(

@@ -127,7 +127,7 @@ def test_an_expired_certificate_is_named(authority: Any, collector: Any, renewin
     files = authority.issue("web-01", days=-1)
     uplink = renewing(files, collector.port)
     until(lambda: uplink.counters.get("disconnects", "expired") >= 1)
-    assert f"our certificate {files.certificate} has expired; ask for a token and enrol again" in caplog.text
+    assert f"our certificate {files.certificate} has expired; ask for a token, enrol again" in caplog.text
     until(lambda: uplink.counters.get("renewals_failed", "unavailable") == 1)
 
 
