@@ -61,6 +61,7 @@ class Account:
 
     entries: dict[tuple[str, str], int] = field(default_factory=dict)
     stored: int = 0
+    came: int = 0
     first: int | None = None
     last: int | None = None
 
@@ -93,6 +94,7 @@ class Balance:
     """The balance of a key over the time that was asked for. Counts are rows, but the first three.
 
     lost, gaps: by cause; what the agent says of rows that it could not keep, before and after they had numbers.
+    came: of the gaps, rows that are stored all the same: they were on their way when the agent gave them up.
     waiting: numbered, and neither stored nor given up.
     before_spool: cut, and neither spooled nor lost: unexplained.
     missing: numbers that were given and are in no table and no gap: unexplained. Acknowledged ones among them were lost
@@ -110,6 +112,7 @@ class Balance:
     spooled: int
     lost: dict[str, int]
     gaps: dict[str, int]
+    came: int
     sent: int
     resent: int
     acknowledged: int
@@ -135,6 +138,8 @@ class Balance:
             found.append(f"{self.before_spool:,} rows UNEXPLAINED between sources and spool")
         found += [f"{count:,} rows lost before the spool: {cause or 'unknown'}" for cause, count in self.lost.items()]
         found += [f"{count:,} rows lost in the spool: {cause or 'unknown'}" for cause, count in self.gaps.items()]
+        if self.came:
+            found.append(f"{self.came:,} of these came all the same")
         if self.waiting:
             found.append(f"{self.waiting:,} rows wait with the agent")
         if self.missing:
@@ -155,7 +160,7 @@ def strike(key: Key, account: Account, gaps: Sequence[Gap]) -> Balance:
     if account.first is not None and account.last is not None:
         inside = sum(gap.within(account.first, account.last) for gap in gaps)
     outside = sum(gap.rows for gap in gaps) - inside
-    between = account.span - account.stored - inside
+    between = account.span - account.stored - (inside - account.came)
     spooled, acknowledged = account.total("rows_spooled"), account.total("rows_acknowledged")
     beyond = max(0, spooled - account.span - outside)
     gone = min(beyond, max(0, acknowledged - account.stored - max(0, between)))
@@ -174,6 +179,7 @@ def strike(key: Key, account: Account, gaps: Sequence[Gap]) -> Balance:
         spooled=spooled,
         lost=lost,
         gaps=causes,
+        came=account.came,
         sent=account.total("rows_sent"),
         resent=account.total("rows_resent"),
         acknowledged=acknowledged,
@@ -221,6 +227,10 @@ def read(ask: Ask, since: int, until: int, agent: str = "") -> Books:
         key = Key(str(row["agent_id"]), str(row["boot"]), str(row["name"]))
         for account in books.enter(key, int(row["hour"])):
             account.store(int(row["rows"]), int(row["first"]), int(row["last"]))
+    if books.gaps:
+        for row in ask(_came(since, until, agent)):
+            key = Key(str(row["agent_id"]), str(row["boot"]), str(row["name"]))
+            books.accounts.setdefault(key, Account()).came += int(row["came"])
     return books
 
 
@@ -249,6 +259,23 @@ def _gaps(since: int, until: int, agent: str) -> str:
         " toUnixTimestamp(toStartOfHour(event_time)) AS hour,"
         " ledger_cause AS cause, ledger_first_sequence AS first, ledger_last_sequence AS last FROM luytre.ledger"
         f" WHERE ledger_entry = 'gap' AND {_where('event_time', since, until, agent)}"
+    )
+
+
+def _came(since: int, until: int, agent: str) -> str:
+    """Rows within the gaps that are stored all the same. Streams have the names of their tables."""
+    gaps = (
+        "SELECT agent_id, ledger_boot_id AS boot, ledger_stream AS name, ledger_first_sequence AS first,"
+        " ledger_last_sequence AS last FROM luytre.ledger"
+        f" WHERE ledger_entry = 'gap' AND {_where('event_time', since, until, agent)}"
+    )
+    return " UNION ALL ".join(
+        "SELECT rows.agent_id AS agent_id, rows.boot_id AS boot, rows.stream AS name, count() AS came"
+        f" FROM luytre.{table} AS rows INNER JOIN ({gaps} AND ledger_stream = {ddl.text(table)}) AS gaps"
+        " ON rows.agent_id = gaps.agent_id AND rows.boot_id = gaps.boot AND rows.stream = gaps.name"
+        f" WHERE (rows.agent_id, rows.boot_id) IN (SELECT agent_id, boot FROM ({gaps}))"
+        " AND rows.sequence BETWEEN gaps.first AND gaps.last GROUP BY ALL"
+        for table in WIRE_TABLES
     )
 
 

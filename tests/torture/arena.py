@@ -182,12 +182,19 @@ ledger_seconds = 0.2
         return whole
 
     def _gaps(self, name: str) -> dict[str, int]:
-        """By table, how many rows the agent says are lost."""
-        rows = self.site.query(
-            "SELECT ledger_stream AS stream, sum(ledger_count) AS count FROM luytre.ledger"
-            f" WHERE ledger_entry = 'gap' AND agent_id = '{name}' GROUP BY stream"
-        )
-        return {str(row["stream"]): int(row["count"]) for row in rows}
+        """By table, how many rows the agent says are lost and did not come. Those on their way when they were dropped may
+        come all the same."""
+        found = {}
+        for table in TABLES:
+            gaps = f"luytre.ledger WHERE ledger_entry = 'gap' AND agent_id = '{name}' AND ledger_stream = '{table}'"
+            rows = self.site.query(
+                f"SELECT (SELECT sum(ledger_count) FROM {gaps}) AS count, (SELECT count() FROM luytre.{table} AS rows"
+                f" INNER JOIN (SELECT * FROM {gaps}) AS gaps ON rows.boot_id = gaps.ledger_boot_id"
+                f" WHERE rows.agent_id = '{name}'"
+                " AND rows.sequence BETWEEN gaps.ledger_first_sequence AND gaps.ledger_last_sequence) AS came"
+            )
+            found[table] = int(rows[0]["count"]) - int(rows[0]["came"])
+        return found
 
     def _numbers(self, name: str, table: str) -> list[int]:
         column = NUMBER[table]

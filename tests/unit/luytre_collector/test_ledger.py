@@ -209,3 +209,14 @@ def test_hours_and_agents_are_chosen(store: embedded.EmbeddedStore) -> None:
     flows = [(hour, made.total("rows_spooled"), made.stored) for (one, hour), made in sorted(books.hours.items())
              if one.stream == "flows"]  # fmt: skip
     assert flows == [(AT, 5, 5), (AT + HOUR, 7, 7)]
+
+
+def test_rows_that_came_although_they_were_given_up_are_not_twice(store: embedded.EmbeddedStore) -> None:
+    """On their way when the disk was full: dropped by the agent, and stored all the same."""
+    put_ledger(store, ("rows_cut", "", 60), ("rows_spooled", "", 60))
+    put_ledger(store, ("gap", "disk", 30), at=AT + HOUR, ledger_first_sequence=10, ledger_last_sequence=39)
+    put_flows(store, range(25))
+    put_flows(store, range(40, 60))
+    (found,) = asked(store)
+    assert (found.unexplained, found.came, found.gaps) == (0, 15, {"disk": 30})
+    assert found.findings == ["30 rows lost in the spool: disk", "15 of these came all the same"]
