@@ -182,8 +182,8 @@ ledger_seconds = 0.2
         return whole
 
     def _gaps(self, name: str) -> dict[str, int]:
-        """By table, how many rows the agent says are lost and did not come. Those on their way when they were dropped may
-        come all the same."""
+        """By table, how many rows the agent says are lost, without those that came all the same: they were on their
+        way when they were dropped."""
         found = {}
         for table in TABLES:
             gaps = f"luytre.ledger WHERE ledger_entry = 'gap' AND agent_id = '{name}' AND ledger_stream = '{table}'"
