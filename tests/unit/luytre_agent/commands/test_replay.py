@@ -86,6 +86,7 @@ def write_config(folder: Path, authority: Authority, port: int, more: str = "") 
     path.write_text(
         f'[tls]\nauthority = "{identity.authority}"\ncertificate = "{identity.certificate}"\nkey = "{identity.key}"\n'
         f'[uplink]\ncollector = "127.0.0.1:{port}"\n{more}\n[spool]\ndirectory = "{folder / "spool"}"\n'
+        f'[sources]\nstate_directory = "{folder / "state"}"\n'
     )
     return path
 
