@@ -120,6 +120,7 @@ def test_deliver_without_a_collector_keeps_the_rows_for_the_next_run(
         assert "not acknowledged by 127.0.0.1" in capfd.readouterr().err
         collector.answer = acknowledge
         collector.batches.clear()
+        config.write_text(config.read_text().replace("drain_seconds = 0.5", "drain_seconds = 30"))
         assert main(["replay", str(CAPTURE), "--config", str(config), "--deliver"]) == 0
     finally:
         collector.stop()
