@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 
 from luytre_common import tls
+from luytre_common.durable import sync_directory
 from luytre_common.errors import UserError
 
 from luytre_agent import signing
@@ -44,18 +45,9 @@ def write(path: Path, data: bytes, mode: int) -> None:
             file.flush()
             os.fsync(fd)
         fresh.replace(path)
-        sync(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; the agent's user must be able to write there") from None
-
-
-def sync(folder: Path) -> None:
-    """What was made and renamed in it outlives a power cut. OSError."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def next_key(config: tls.Config) -> bytes:
@@ -102,10 +94,10 @@ def settle(config: tls.Config) -> None:
         if waiting:
             _keep(config.key)
             key.replace(config.key)
-            sync(config.key.parent)
+            sync_directory(config.key.parent)
         _keep(config.certificate)
         certificate.replace(config.certificate)
-        sync(config.certificate.parent)
+        sync_directory(config.certificate.parent)
     except OSError as error:
         raise UserError(f"{error.filename}: {error.strerror}; the agent's user must be able to write there") from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from luytre_common.errors import LuytreError
 from luytre_common.telemetry import Counters
 
 from luytre_collector.detect.alert import NO_ADDRESS, Alert, alert_id
+from luytre_collector.ingest.address import address_of
 from luytre_collector.ingest.clones import Clone
 
 _log = logging.getLogger("luytre.identity")
@@ -66,7 +66,7 @@ class IdentityAlerts:
             "Chứng thư của một agent được dùng từ hai máy",
             agent_id=found.agent_id,
             host_name=refused.host_name[:253],
-            source_ip=_address(found.refused.address),
+            source_ip=address_of(found.refused.address),
             evidence={
                 "inside_address": found.inside.address,
                 "inside_host_name": inside.host_name[:253],
@@ -162,14 +162,3 @@ class IdentityAlerts:
             await asyncio.sleep(self._wait_s)
         self._counters.add("alerts_lost")
         _log.error("alert %r about %s could not be raised: %s", alert.rule_name, alert.agent_id, reason)
-
-
-def _address(peer: str) -> bytes:
-    """The 16 bytes of a column from gRPC's `ipv4:192.0.2.7:41234` or `ipv6:%5B::1%5D:41234`."""
-    kind, _, rest = peer.partition(":")
-    host = rest.rpartition(":")[0].removeprefix("%5B").removesuffix("%5D").strip("[]")
-    try:
-        found = ipaddress.ip_address(host.partition("%25")[0] if kind == "ipv6" else host)
-    except ValueError:
-        return NO_ADDRESS
-    return found.packed if found.version == 6 else bytes(10) + b"\xff\xff" + found.packed

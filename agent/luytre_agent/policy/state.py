@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from luytre_common.durable import sync_directory
 from luytre_common.policy.document import MAX_BYTES, MAX_VERSION
 
 from luytre_agent.policy.model import Given, Report, State
@@ -83,11 +84,7 @@ class File:
             file.flush()
             os.fsync(descriptor)
         fresh.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_directory(self.path.parent)
 
     def set_aside(self) -> None:
         """Keep a damaged one for people. OSError."""

@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from luytre_common.durable import sync_directory
 from luytre_common.errors import UserError
 
 from luytre_agent.batch import Key
@@ -178,12 +179,3 @@ def replace_file(path: Path, beside: Path, data: bytes) -> None:
             beside.unlink()
         raise
     sync_directory(path.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make names that were added to, or removed from, the directory durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

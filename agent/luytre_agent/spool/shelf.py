@@ -7,10 +7,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from luytre_common.durable import sync_directory
 from luytre_common.telemetry import Counters
 
 from luytre_agent.batch import Key
-from luytre_agent.spool import ledger as ledgers
 from luytre_agent.spool.classes import NAMES
 from luytre_agent.spool.index import SegmentIndex
 from luytre_agent.spool.model import Config, Place
@@ -98,7 +98,7 @@ class Shelf:
         self.classes[rank].append(SegmentIndex(number, path, writer.mark, HEADER_SIZE, rank))
         self.bytes += HEADER_SIZE
         if self._config.fsync != "never":
-            ledgers.sync_directory(self._config.directory)
+            sync_directory(self._config.directory)
         return writer
 
     def _make_room(self, rank: int, size: int, give_way: Callable[[SegmentIndex], object]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from luytre_common.durable import sync_directory
 from luytre_common.errors import LuytreError, UserError
 
 from luytre_collector import __version__, query
@@ -109,8 +110,8 @@ def _part(source: Path, target: Path) -> Part:
             path = target / inside / name
             take(Path(folder) / name, path)
             files[str(inside / name)] = manifest.hash_of(path)
-        manifest.sync(target / inside)
-    manifest.sync(target.parent)
+        sync_directory(target / inside)
+    sync_directory(target.parent)
     return Part(rows, files)
 
 

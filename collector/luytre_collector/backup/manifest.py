@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from luytre_common.durable import sync_directory
 from luytre_common.errors import UserError
 
 NAME = "manifest.json"
@@ -96,16 +97,7 @@ def write(folder: Path, manifest: Manifest) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(folder / NAME)
-    sync(folder)
-
-
-def sync(folder: Path) -> None:
-    """Names in this folder survive a power cut."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_directory(folder)
 
 
 def read(folder: Path) -> Manifest:

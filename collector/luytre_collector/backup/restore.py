@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from luytre_common.durable import sync_directory
 from luytre_common.errors import UserError
 
 from luytre_collector.backup import make, manifest
@@ -109,7 +110,7 @@ def _copy(source: Path, target: Path, part: manifest.Part) -> None:
         shutil.copyfile(source / inside, path)
         make.durable(path)
     for folder in {(target / inside).parent for inside in part.files}:
-        manifest.sync(folder)
+        sync_directory(folder)
 
 
 def rewind(store: Statements) -> None:

@@ -24,6 +24,7 @@ from luytre_collector.attempts import Attempts
 from luytre_collector.enrol.config import Config
 from luytre_collector.enrol.desk import Desk, RefusedError, Signed
 from luytre_collector.enrol.tokens import Tokens, parse
+from luytre_collector.ingest.address import host_of
 from luytre_collector.ingest.control import EndedError, Peer
 from luytre_collector.ingest.server import probe
 from luytre_collector.pki import Authority, to_pem
@@ -147,7 +148,7 @@ class Enrolment:
     ) -> pb.Certificate:
         address = context.peer()
         parsed = parse(request.token)
-        host, token = _host(address), parsed[0] if parsed else ""
+        host, token = host_of(address), parsed[0] if parsed else ""
         try:
             if wait_s := self._attempts.wait_s(host, token):
                 message = f"too many attempts from {host}; try again in {wait_s:.0f} s"
@@ -213,10 +214,3 @@ class Enrolment:
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], status: grpc.StatusCode, message: str) -> NoReturn:
     await context.abort(status, message)
     raise AssertionError("abort raises")
-
-
-def _host(address: str) -> str:
-    """The address without its port, of gRPC's `ipv4:192.0.2.7:41234` or `ipv6:%5B::1%5D:41234`."""
-    kind, _, rest = address.partition(":")
-    host = rest.rpartition(":")[0]
-    return host.removeprefix("%5B").removesuffix("%5D").strip("[]") if kind == "ipv6" else host

@@ -6,16 +6,16 @@ by the thread that writes them.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import unquote
 
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
+from luytre_collector.ingest.address import address_of
 from luytre_collector.ingest.control import Control, Stream
+from luytre_collector.ingest.finding import clean
 
 #: Longest text that is kept of what an agent says of itself, characters.
 _LONGEST = 256
@@ -118,27 +118,12 @@ def facts_of(stream: Stream) -> Facts:
         fingerprint=peer.fingerprint,
         expires_us=peer.expires_us,
         address=address_of(peer.address),
-        host_name=_clean(hello.host_name),
+        host_name=clean(hello.host_name, _LONGEST),
         host_id=hello.machine_id.lower() if _MACHINE_ID.fullmatch(hello.machine_id) else "",
-        operating_system=_clean(hello.operating_system),
-        kernel=_clean(hello.kernel),
-        agent_version=_clean(hello.agent_version),
+        operating_system=clean(hello.operating_system, _LONGEST),
+        kernel=clean(hello.kernel, _LONGEST),
+        agent_version=clean(hello.agent_version, _LONGEST),
         policy_version=hello.policy_version,
         first_us=stream.heard_us,
         last_us=stream.heard_us,
     )
-
-
-def address_of(text: str) -> bytes:
-    """The address in gRPC's name of a peer, `ipv4:192.0.2.7:41234` or `ipv6:%5B2001:db8::1%5D:41234`; zeros if there is
-    none."""
-    host = unquote(text).partition(":")[2].rpartition(":")[0].strip("[]").partition("%")[0]
-    try:
-        found = ipaddress.ip_address(host)
-    except ValueError:
-        return bytes(16)
-    return found.packed if found.version == 6 else bytes(10) + b"\xff\xff" + found.packed
-
-
-def _clean(text: str) -> str:
-    return "".join(one if one.isprintable() else "?" for one in text[:_LONGEST])

@@ -29,6 +29,7 @@ from luytre_collector.ingest import identity
 from luytre_collector.ingest.admit import Refused, Sender
 from luytre_collector.ingest.budget import Budget
 from luytre_collector.ingest.control import Control, EndedError, Peer
+from luytre_collector.ingest.finding import clean
 from luytre_collector.ingest.quarantine import Quarantine
 from luytre_collector.ingest.session import Session, Submit
 
@@ -163,7 +164,7 @@ class IngestServer:
         self._say(
             logging.INFO,
             f"connected {agent_id}",
-            f"{agent_id} connected: {session.sender.host_name}, agent {_clean(hello.agent_version)}",
+            f"{agent_id} connected: {session.sender.host_name}, agent {clean(hello.agent_version)}",
         )
         try:
             yield pb.CollectorMessage(welcome=self._welcome(agent_id))
@@ -226,7 +227,7 @@ class IngestServer:
             raise EndedError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{len(self._sessions)} agents are connected already")
 
     def _enter(self, peer: Peer, hello: pb.Hello) -> Session:
-        sender = Sender(peer.agent_id, _clean(hello.host_name), next(self._numbers))
+        sender = Sender(peer.agent_id, clean(hello.host_name), next(self._numbers))
         older = self._sessions.get(sender.agent_id)
         if older is not None:
             self._counters.add("superseded")
@@ -322,8 +323,3 @@ def probe(listen: str, key: str = "ingest.listen") -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{listen}: {reason}; stop what listens there or choose another {key}") from None
-
-
-def _clean(text: str) -> str:
-    """Text that an agent says of itself, short and printable."""
-    return "".join(one if one.isprintable() else "?" for one in text[:253])

@@ -24,6 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from luytre_common.durable import sync_directory
 from luytre_common.telemetry import Counters
 
 from luytre_collector.detect.alert import Alert
@@ -135,11 +136,7 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_directory(self._path.parent)
         self._close_file()
         self._file = self._path.open("ab", buffering=0)
         self._torn = False

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from luytre_common.durable import sync_directory
 from luytre_common.errors import UserError
 
 from luytre_collector.pki import files
@@ -175,7 +176,7 @@ class Books:
             if new:
                 files.belong(fd, self.directory)
         if new:
-            files.sync(self.directory)
+            sync_directory(self.directory)
 
     def revoked(self) -> Revocations:
         """What is revoked. UserError as `read_revoked`."""

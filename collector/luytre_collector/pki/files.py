@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from luytre_common.durable import sync_directory
 from luytre_common.errors import UserError
 
 
@@ -45,16 +46,7 @@ def replace(path: Path, data: bytes, mode: int) -> None:
     fresh.unlink(missing_ok=True)
     create(fresh, data, mode)
     fresh.replace(path)
-    sync(path.parent)
-
-
-def sync(directory: Path) -> None:
-    """What was made and renamed in it outlives a power cut. OSError."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_directory(path.parent)
 
 
 def belong(fd: int, directory: Path) -> None:

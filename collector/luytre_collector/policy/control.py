@@ -11,6 +11,7 @@ from luytre_common.telemetry import Counters
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
 from luytre_collector.ingest.control import Control, Stream
+from luytre_collector.ingest.finding import clean
 from luytre_collector.policy.folder import Published, best
 
 _log = logging.getLogger("luytre.policy")
@@ -70,7 +71,7 @@ class PolicyControl(Control):
         known = report.state in pb.PolicyState.values()
         name = pb.PolicyState.Name(report.state) if known else "POLICY_STATE_UNSPECIFIED"
         text = "".join(sign if sign.isprintable() else " " for sign in report.message[:_MOST])
-        host_name = "".join(sign if sign.isprintable() else "?" for sign in stream.hello.host_name[:253])
+        host_name = clean(stream.hello.host_name)
         state = name.removeprefix("POLICY_STATE_").lower()
         self._counters.add("reports_heard", label=state)
         self._heard.append(Heard(stream.peer.agent_id, host_name, self._now_us(), report.version, state, text))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from luytre_collector.ingest.control import Peer
-from luytre_collector.ingest.roster import Roster, address_of
+from luytre_collector.ingest.roster import Roster
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
 SECOND = 1_000_000
@@ -117,23 +114,3 @@ def test_what_could_not_be_written_comes_again_unless_there_is_newer() -> None:
     again = roster.take(MINUTE)
     assert set(again) == {"web-01", "db-01"}
     assert again["web-01"].policy_version == 9
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("ipv4:192.0.2.7:41234", "00000000000000000000ffffc0000207"),
-        ("ipv6:%5B2001:db8::1%5D:41234", "20010db8000000000000000000000001"),
-        ("ipv6:[2001:db8::1]:41234", "20010db8000000000000000000000001"),
-        ("ipv6:%5Bfe80::1%25eth0%5D:1", "fe800000000000000000000000000001"),
-        ("unix:/run/socket", "0" * 32),
-        ("", "0" * 32),
-    ],
-)
-def test_addresses(text: str, address: str) -> None:
-    assert address_of(text).hex() == address
-
-
-@given(st.text())
-def test_an_address_of_anything(text: str) -> None:
-    assert len(address_of(text)) == 16
