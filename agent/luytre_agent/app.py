@@ -302,9 +302,9 @@ class Agent:
         """From start to end: until `stop`, for `seconds`, or until every source has come to its end; then `stop` is set
         too."""
         self.start(stop.set)
-        self._service.ready(self._status())
-        turn_s = min(_TRIM_S, self._service.turn_s)
         try:
+            self._service.ready(self._status())
+            turn_s = min(_TRIM_S, self._service.turn_s)
             left = float("inf") if seconds is None else seconds
             for turn in itertools.count():
                 self._watchdog.look()

@@ -124,6 +124,8 @@ class Desk:
             now = self.authority.now()
             if books.revoked().find(peer.serial, peer.fingerprint):
                 raise _denied("revoked", "this certificate was revoked")
+            if peer.expires_us <= now.timestamp() * 1e6:  # TLS has looked when the connection was made
+                raise _denied("expired", "this certificate has expired; ask for a token and enrol again")
             since = instant(now - self._valid / 10)
             lately = [one for one in books.standing(asked.name, now) if one.by == "renew" and one.issued > since]
             if len(lately) >= MAX_RENEWALS:

@@ -140,9 +140,9 @@ class Books:
         """Every certificate that was issued, oldest first. UserError for a line that is not ours."""
         try:
             with self._issued_path.open("rb") as file:
-                inode = os.fstat(file.fileno()).st_ino
-                if inode != self._inode:
-                    self._entries, self._read_to, self._inode = [], 0, inode
+                now = os.fstat(file.fileno())
+                if now.st_ino != self._inode or now.st_size < self._read_to:  # another file, or brought back by hand
+                    self._entries, self._read_to, self._inode = [], 0, now.st_ino
                 file.seek(self._read_to)
                 data = file.read(_MAX_FILE)
         except FileNotFoundError:
@@ -150,14 +150,16 @@ class Books:
         except OSError as error:
             raise UserError(f"{self._issued_path}: {error.strerror}; run this as the user of that folder") from None
         whole = data[: data.rfind(b"\n") + 1]  # a crash can leave half a line; it is cut off by the next one
+        fresh: list[Entry] = []
         for line in whole.splitlines():
             try:
-                self._entries.append(Entry(**json.loads(line)))
+                fresh.append(Entry(**json.loads(line)))
             except (ValueError, TypeError):
                 raise UserError(
-                    f"{self._issued_path}: line {len(self._entries) + 1} is not a certificate of ours; "
+                    f"{self._issued_path}: line {len(self._entries) + len(fresh) + 1} is not a certificate of ours; "
                     "take the file from a backup, or remove the line"
                 ) from None
+        self._entries += fresh
         self._read_to += len(whole)
         return self._entries
 

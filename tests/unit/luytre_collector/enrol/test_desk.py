@@ -160,6 +160,16 @@ def test_no_renewal_for_who_is_revoked(at: Counter) -> None:
     assert fault.value.cause == "revoked"
 
 
+def test_no_renewal_on_a_connection_that_has_outlived_its_certificate(at: Counter) -> None:
+    old = at.desk.enrol(at.token(), signing_request("web-01"))
+    at.time = old.certificate.not_valid_after_utc - timedelta(seconds=1)
+    at.desk.renew(peer(old), signing_request("web-01"))
+    at.time += timedelta(seconds=1)
+    with pytest.raises(RefusedError) as fault:
+        at.desk.renew(peer(old), signing_request("web-01"))
+    assert fault.value.cause == "expired"
+
+
 def test_who_renews_in_a_loop_is_stopped(at: Counter) -> None:
     old = at.desk.enrol(at.token(), signing_request("web-01"))
     for _ in range(MAX_RENEWALS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -95,6 +96,24 @@ def test_books_that_are_open_elsewhere_are_followed(folder: Path) -> None:
     assert len(ours.issued()) == 3
     pki.issue(folder, "web-03", "agent", clock=clock)
     assert [one.name for one in ours.issued()] == ["web-01", "web-02", "soc", "web-03"]
+
+
+def test_books_that_were_cut_or_mended_by_hand_are_read_anew(folder: Path) -> None:
+    path, ours = folder / "issued.jsonl", Books(folder)
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert len(ours.issued()) == 3
+    path.write_bytes(lines[0])  # the same file
+    assert [one.name for one in ours.issued()] == ["web-01"]
+    with ours.open():
+        ours.record(replace(ours.issued()[0], name="web-05"))
+    assert [one.name for one in Books(folder).issued()] == ["web-01", "web-05"]
+    path.write_bytes(lines[0] + lines[1] + b"nonsense\n")
+    other = Books(folder)
+    for _ in range(2):
+        with pytest.raises(UserError, match="line 3 is not a certificate of ours"):
+            other.issued()
+    path.write_bytes(b"".join(lines))
+    assert [one.name for one in other.issued()] == ["web-01", "web-02", "soc"]
 
 
 def test_faults_name_file_and_line(folder: Path) -> None:
