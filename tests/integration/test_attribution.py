@@ -97,7 +97,10 @@ def test_translations_that_were_lost_are_asked_for_again() -> None:
         with (
             closing(_core.SocketEvents(LADDER[0], owners)) as sockets,
             closing(
-                _core.LiveCapture(where.blue.interface, network_namespace=where.blue.namespace, owners=owners)
+                # Room for the flood, of which nobody reads until it is over, however slowly it comes.
+                _core.LiveCapture(
+                    where.blue.interface, network_namespace=where.blue.namespace, owners=owners, ring_bytes=64 << 20
+                )
             ) as capture,
         ):
             with inside(where.blue.namespace):
