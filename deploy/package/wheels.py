@@ -118,9 +118,11 @@ def build_ours(into: Path, portable: bool) -> None:
         old.unlink()
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
     members = ["proto", "rules", "collector"] + ([] if portable else ["agent"])
+    here = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # maturin is in the venv
     subprocess.run(
-        [*pip, "--no-build-isolation", "-w", into, *(f"./{member}" for member in members)], check=True, cwd=ROOT
-    )
+        [*pip, "--no-build-isolation", "-w", into, *(f"./{member}" for member in members)],
+        check=True, cwd=ROOT, env=os.environ | here,
+    )  # fmt: skip
     if not portable:
         return
     zig = BUILD / "zig"
