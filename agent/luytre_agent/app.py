@@ -152,7 +152,7 @@ class Agent:
             self.governor = Governor(
                 config.limits, self._gauges, self.supervisor.ease, self._keep, lambda: self.spool.boot_id, clock
             )
-        heart = Heart(
+        self._heart = Heart(
             self.uplink.say,
             self.supervisor.workers,
             self.spool,
@@ -160,7 +160,7 @@ class Agent:
             clock,
             lambda: self.settings.off,
         )
-        self.health = Health(config.health, self.samples, self._keep, clock, heart.beat)
+        self.health = Health(config.health, self.samples, self._keep, clock, self._heart.beat)
         self.balance = Balance(
             config.ledger,
             self.tally,
@@ -331,8 +331,10 @@ class Agent:
             if not self._patient or waiting >= before:
                 break
             before = waiting
-        reason = "finished" if self.supervisor.finished() else "stopping"
-        self.uplink.stop(goodbye(reason, self._clock()))
+        finished = self.supervisor.finished()
+        if finished:
+            self._heart.beat()  # files read within seconds: the collector has not heard yet that there was nothing else
+        self.uplink.stop(goodbye("finished" if finished else "stopping", self._clock()))
         self.undelivered = self.spool.unsettled()
         if self.undelivered:
             _log.warning("%d batches are not acknowledged yet; they stay in the spool", self.undelivered)

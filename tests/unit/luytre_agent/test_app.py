@@ -76,6 +76,8 @@ def test_what_sources_see_reaches_the_collector_with_the_agents_health(
     assert agent.undelivered == 0
     assert {batch.table for batch in collector.batches} >= {"flows", "agent_health"}
     assert collector.said[-1].goodbye.reason == "finished"
+    (source,) = collector.said[-2].heartbeat.sources  # just before, or who reads files looks like one that was stopped
+    assert (source.name.partition(":")[0], source.available) == ("replay", True)
     assert collector.hellos[0].host_name == "web-01.hue.example"
     names = {(sample.component, sample.name) for sample in agent.samples()}
     assert {
