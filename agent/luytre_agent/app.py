@@ -53,6 +53,8 @@ _log = logging.getLogger("luytre.agent")
 _TRIM_S = 20.0
 #: And code that is not in use, every so many times.
 _FORGET_TURNS = 15
+#: A disk that stands still is waited for, seconds; after that it may be us.
+_DISK_S = 900.0
 
 
 def hello(config: Config, boot_id: str, now: float, policy_version: int = 0) -> pb.Hello:
@@ -221,8 +223,13 @@ class Agent:
         ]
 
     def hung(self, limit_s: float) -> list[str]:
-        """The parts that have made no step for so long."""
-        return self.supervisor.hung(limit_s) + (["uplink"] if self.uplink.hung(limit_s) else [])
+        """The parts that have made no step for so long.
+
+        The uplink, which settles what is acknowledged, waits for the same disk as the keeper: that is no fault of its
+        own, and a new start would wait for that disk, too, without what waits in memory now.
+        """
+        uplink = self.uplink.hung(limit_s) and not 0 < self.keeper.waits_s() < _DISK_S
+        return self.supervisor.hung(limit_s) + (["uplink"] if uplink else [])
 
     def start(self, ended: Callable[[], object] = lambda: None) -> None:
         """Start all parts. UserError or LuytreError if that cannot be; nothing runs then.

@@ -64,6 +64,8 @@ class Keeper:
         self._bytes = 0
         self._ticket = 0
         self._ending = False
+        self._clock = clock
+        self._since: float | None = None
         self._thread = background("keeper", self._run)
 
     def start(self) -> None:
@@ -94,6 +96,11 @@ class Keeper:
     def fill(self) -> float:
         """How full the queue is, from 0 to 1. Never waits for the disk."""
         return self._bytes / self._most_bytes
+
+    def waits_s(self) -> float:
+        """For how long one batch has been waiting for the disk, seconds; 0 if none does."""
+        since = self._since
+        return 0.0 if since is None else self._clock() - since
 
     def samples(self) -> list[Sample]:
         """The counters, and gauges of what waits. Never waits for the disk."""
@@ -139,11 +146,13 @@ class Keeper:
 
     def _run(self) -> None:
         while waiting := self._next():
+            self._since = self._clock()
             try:
                 self._append(waiting.batch)
             except Exception:  # noqa: BLE001 # whatever one batch does, the others go on
                 self.counters.add("append_failures", label=waiting.batch.table)
                 _log.exception("a batch of %s could not be spooled", waiting.batch.table)
             finally:
+                self._since = None
                 if waiting.done:
                     waiting.done.set()

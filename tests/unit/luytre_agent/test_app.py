@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from luytre_agent import config
+from luytre_agent import app, config
 from luytre_agent.app import Agent, hello, uplink_addresses
 from luytre_agent.machine import kernel_boot_id, machine_id
 from luytre_agent.policy.model import Given
@@ -218,6 +218,36 @@ def test_the_watchdog_is_not_fed_while_a_source_hangs(configured: config.Config,
             hang.set()
             stop.set()
             running.join(60)
+
+
+def test_a_disk_that_stands_still_is_no_reason_to_be_started_again(
+    configured: config.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Event()
+    agent = Agent(configured, lambda: {"one": lambda: Scripted(on_idle=lambda: time.sleep(0.01))})
+    keep = agent.spool._keep
+
+    def stalled(*given: Any, **more: Any) -> bool:
+        assert free.wait(60)
+        return keep(*given, **more)
+
+    agent.start()
+    try:
+        until(lambda: agent.uplink.connected)
+        monkeypatch.setattr(agent.spool, "_keep", stalled)
+        until(lambda: agent.keeper.waits_s() > 0.5)
+        assert agent.uplink._loop is not None
+        agent.uplink._loop.call_soon_threadsafe(agent.spool.unsettled)  # as it does with every acknowledgement
+        until(lambda: agent.uplink.hung(0.3))
+        assert "uplink" not in agent.hung(0.3)
+        monkeypatch.setattr(app, "_DISK_S", 0.1)
+        assert "uplink" in agent.hung(0.3)
+        free.set()
+        until(lambda: not agent.uplink.hung(0.3))
+        until(lambda: agent.keeper.waits_s() == 0)
+    finally:
+        free.set()
+        agent.stop()
 
 
 @pytest.mark.root
