@@ -14,6 +14,7 @@ from luytre_collector.commands import (
     asking,
     completion,
     enrol,
+    examples,
     http,
     inventory,
     keeping,
@@ -64,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for group in COMMANDS:
         group.add(commands, shared)
+    examples.give(top)
     return top
 
 
