@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from cryptography import x509
-from luytre_common.errors import LuytreError
 from luytre_common.telemetry import Counters
 
 from luytre_collector.detect.alert import NO_ADDRESS, Alert, alert_id
@@ -155,8 +154,8 @@ class IdentityAlerts:
         for _ in range(_TRIES):
             try:
                 await asyncio.to_thread(self._raise_alerts, [alert])
-            except (LuytreError, OSError, MemoryError) as error:
-                reason = str(error)
+            except Exception as error:  # noqa: BLE001 - nobody else looks at this task
+                reason = str(error) or type(error).__name__
             else:
                 return
             await asyncio.sleep(self._wait_s)

@@ -1,4 +1,4 @@
-"""What is signed for whom. Neither network nor event loop: `server` and `renewal` ask, one at a time.
+"""What is signed for whom. Neither network nor event loop: `server` asks, one at a time.
 
 Of a request only the name and the key are taken: role, validity and extensions are ours, the serial is random.
 """

@@ -48,7 +48,7 @@ class Gap:
 
 
 class Chains:
-    """Fed by the pipeline's thread; another one asks what is to be written down."""
+    """Fed by the threads of the workers, each with its own numberings; another one asks what is to be written down."""
 
     def __init__(
         self, stored: Callable[[Numbering], Link | None], counters: Counters, max_numberings: int = 100_000

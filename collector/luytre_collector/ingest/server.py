@@ -2,7 +2,7 @@
 
 The identity is the client certificate's, checked by TLS against our authority; nothing in a message changes it. A
 second stream of the same agent ends the first: an agent that lost its connection must not wait for the timeout of the
-old one. That both have batches under way is harmless, because one worker judges and inserts every batch in turn.
+old one. That both have batches under way is harmless, because one worker judges and inserts all that one agent sends.
 """
 
 from __future__ import annotations

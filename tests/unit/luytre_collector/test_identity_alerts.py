@@ -20,7 +20,8 @@ NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
 class Scene:
-    def __init__(self, folder: Path, failures: int = 0) -> None:
+    def __init__(self, folder: Path, failures: int = 0, error: Exception | None = None) -> None:
+        self.error = error or StoreUnavailableError("gone")
         pki.init_authority(folder, clock=lambda: NOW)
         self.issued = pki.issue(folder, "soc", "collector", days=30, clock=lambda: NOW)
         self.time = NOW.timestamp()
@@ -33,7 +34,7 @@ class Scene:
     def take(self, alerts: Sequence[Alert]) -> None:
         if self.failures:
             self.failures -= 1
-            raise StoreUnavailableError("gone")
+            raise self.error
         self.alerts.extend(alerts)
 
 
@@ -75,8 +76,9 @@ async def test_it_waits_for_the_store(tmp_path: Path) -> None:
     assert len(scene.alerts) == 1
 
 
-async def test_and_is_given_up_in_the_end(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, failures=1000)
+@pytest.mark.parametrize("error", [StoreUnavailableError("gone"), MemoryError(), RuntimeError("a fault")])
+async def test_and_is_given_up_in_the_end(tmp_path: Path, error: Exception) -> None:
+    scene = Scene(tmp_path, 1000, error)
     scene.made.cloned(clone())
     await scene.made.settled()
     assert scene.alerts == []
