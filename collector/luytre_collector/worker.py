@@ -163,8 +163,25 @@ class Worker:
             return [Postponed(_STOPPING)] * len(batches)
         except Exception:  # noqa: BLE001 - the thread must live on; the agents keep the batches and come again
             _log.exception("the pipeline failed on %d batches", len(batches))
+            if len({batch.sender.agent_id for batch in batches}) > 1:
+                return self._judge_apart(process, batches)
             self._counters.add("pipeline_failed", len(batches))
             return [Postponed("the collector failed; see its log")] * len(batches)
+
+    def _judge_apart(
+        self, process: Callable[[Sequence[Admitted]], Sequence[Verdict]], batches: Sequence[Admitted]
+    ) -> Sequence[Verdict]:
+        """Each agent's batches by themselves: what is wrong with those of one must not hold up the others."""
+        self._counters.add("pipeline_parted", len(batches))
+        places: dict[str, list[int]] = {}
+        for place, batch in enumerate(batches):
+            places.setdefault(batch.sender.agent_id, []).append(place)
+        verdicts: dict[int, Verdict] = {}
+        for own in places.values():
+            self._since = time.monotonic()
+            found = self._judge(process, [batches[place] for place in own])
+            verdicts.update(zip(own, found, strict=True))
+        return [verdicts[place] for place in range(len(batches))]
 
     def _take(self) -> list[tuple[Admitted, Done]]:
         """The next micro-batch; empty when stopping and all is done."""

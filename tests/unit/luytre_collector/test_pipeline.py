@@ -17,9 +17,11 @@ from luytre_collector.ingest.quarantine import Config as QuarantineConfig
 from luytre_collector.ingest.quarantine import Quarantine
 from luytre_collector.notify.outbox import Config as OutboxConfig
 from luytre_collector.notify.outbox import Outbox
-from luytre_collector.pipeline import AlertRaiser, Pipeline, StoppingError, Stored
+from luytre_collector.pipeline import AlertRaiser, Pipeline, Postponed, StoppingError, Stored
 from luytre_collector.store import choose, embedded
 from luytre_collector.store.base import Store, StoreError, StoreUnavailableError
+from luytre_collector.worker import Config as WorkerConfig
+from luytre_collector.worker import Worker
 from luytre_common.telemetry import Counters
 
 from tests.support.alerts import alert
@@ -125,6 +127,36 @@ def test_batches_of_one_table_are_one_insert(bench: Bench) -> None:
     assert bench.counters.get("rows_stored", "flows") == 15
     (flows, _) = bench.rules.seen
     assert set(flows.column("network_direction").to_pylist()) == {"internal"}
+
+
+def test_after_a_fault_halfway_each_agent_by_itself_and_nothing_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker asks again without knowing how far it came."""
+    stamped = bench.pipeline._stamped
+
+    def fail(pieces: Any) -> pa.Table:
+        if any(piece.batch.table.name == "dns" and piece.batch.sender.agent_id == "bad" for piece in pieces):
+            raise ZeroDivisionError("bug")
+        return stamped(pieces)
+
+    monkeypatch.setattr(bench.pipeline, "_stamped", fail)
+    worker, got = Worker(WorkerConfig(enough_rows=25, linger_s=20.0), bench.counters), dict[str, Any]()
+    given = {
+        "own": bench.batch(), "next": bench.batch(first=5), "theirs": bench.batch(agent="bad"),
+        "odd": bench.batch("dns", agent="bad"), "names": bench.batch("dns"),
+    }  # fmt: skip
+    for name, batch in given.items():
+        worker.submit(batch, lambda verdict, name=name: got.update({name: verdict}))  # type: ignore[misc]
+    worker.start(bench.pipeline.process)
+    worker.close()
+    assert got == {
+        "own": Stored(), "next": Stored(), "names": Stored(),
+        **dict.fromkeys(("theirs", "odd"), Postponed("the collector failed; see its log")),
+    }  # fmt: skip
+    assert bench.store.inserts[0] == ("flows", 15), "before the fault"
+    assert bench.count() == (15, 15)
+    assert bench.count("dns") == (5, 5)
 
 
 def test_days_are_inserted_apart_because_they_are_partitions(bench: Bench) -> None:

@@ -217,3 +217,31 @@ def test_what_does_not_come_back_is_hung_and_asking_again_is_a_step() -> None:
     answers.wait(1)
     worker.close()
     assert not worker.hung(-1.0)
+
+
+def test_a_fault_with_the_batches_of_one_agent_does_not_hold_up_the_others() -> None:
+    counters, answers = Counters("pipeline"), Answers()
+    worker = Worker(Config(enough_rows=60, linger_s=20.0), counters)
+    seen: list[list[tuple[str, int]]] = []
+
+    def process(given: Sequence[Admitted]) -> list[Verdict]:
+        seen.append([(one.sender.agent_id, one.first_sequence) for one in given])
+        if any(one.sender.agent_id == "bad" for one in given):
+            raise ZeroDivisionError("bug")
+        return [STORED] * len(given)
+
+    names = ("web-01", "bad", "web-02", "web-01", "bad", "web-02")
+    mixed = [
+        replace(one, sender=replace(one.sender, agent_id=name)) for one, name in zip(batches(6), names, strict=True)
+    ]
+    answers.submit(worker, *mixed)
+    worker.start(process)
+    got = answers.wait(6)
+    worker.close()
+    assert [at for at, verdict in sorted(got.items()) if verdict == STORED] == [0, 20, 30, 50]
+    assert all(isinstance(got[at], Postponed) for at in (10, 40))
+    assert seen[1:] == [
+        [("web-01", 0), ("web-01", 30)], [("bad", 10), ("bad", 40)], [("web-02", 20), ("web-02", 50)]
+    ]  # fmt: skip
+    assert counters.get("pipeline_failed") == 2
+    assert counters.get("pipeline_parted") == 6
