@@ -8,7 +8,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")/../.." && pwd)
 output=${1:-$here/build/interpreter}
 root=$here/build/interpreter-root
-mirror=${LUYTRE_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=${LUYTRE_DEBIAN_MIRROR:-}  # if empty, the one that debootstrap takes by itself
 release=trixie package=python3.13 series=3.13
 prefix=/usr/lib/luytre-agent/python
 
@@ -18,7 +18,8 @@ command -v debootstrap >/dev/null || { echo "interpreter: needs debootstrap; ins
 
 if [ ! -e "$root/.ready" ]; then
   rm -rf "$root"
-  debootstrap --variant=minbase --include=build-essential,pkg-config,dpkg-dev,libffi-dev,patchelf,zlib1g-dev,ca-certificates bullseye "$root" "$mirror" >/dev/null
+  debootstrap --variant=minbase --include=build-essential,pkg-config,dpkg-dev,libffi-dev,patchelf,zlib1g-dev,ca-certificates bullseye "$root" ${mirror:+"$mirror"} >/dev/null
+  mirror=${mirror:-$(awk '$1 == "deb" { print $2; exit }' "$root/etc/apt/sources.list")}
   echo "deb-src $mirror $release main" >"$root/etc/apt/sources.list.d/source.list"
   # The keys of a newer Debian than this folder's: those of the machine that builds.
   cp /usr/share/keyrings/debian-archive-*.gpg "$root/etc/apt/trusted.gpg.d/" 2>/dev/null || true

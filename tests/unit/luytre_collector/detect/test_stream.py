@@ -178,7 +178,7 @@ def test_shipped_rules_are_silent_about_ordinary_work() -> None:
         ("www-data", "/usr/sbin/php-fpm8.2", "php-fpm: pool www"),
         ("www-data", "/usr/bin/dash", "sh -c /usr/sbin/sendmail -t -i"),
         ("lan", "/usr/bin/ssh", "ssh -i /home/lan/.ssh/id_ed25519 web-01"),
-        ("root", "/usr/bin/curl", "curl -fsS https://deb.debian.org/"),
+        ("root", "/usr/bin/curl", "curl -fsS https://mirror.example/"),
         ("root", "/usr/bin/apt-get", "apt-get update"),
         ("root", "/usr/bin/crontab", "crontab -e"),
         ("postgres", "/usr/bin/sh", "sh -c test -f /var/lib/postgresql/x"),
