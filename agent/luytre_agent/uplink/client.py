@@ -10,10 +10,10 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import grpc
 from luytre_common import tls
@@ -26,6 +26,7 @@ from luytre_agent.batch import Key
 from luytre_agent.uplink.backoff import Backoff
 from luytre_agent.uplink.channel import PROTOCOL, Config, open_channel
 from luytre_agent.uplink.faults import Fault, explain
+from luytre_agent.uplink.outbox import Batch, Outbox
 from luytre_agent.uplink.pace import Pace, on_wire
 from luytre_agent.uplink.renewal import Renewal
 from luytre_agent.uplink.session import Flight, Session
@@ -44,64 +45,6 @@ _LOOK_S = 60.0
 _MAX_SAYINGS = 64
 #: How long the last word may take: until the collector, having read it, ends the stream.
 _FAREWELL_S = 3.0
-
-
-class Batch(Protocol):
-    """A batch that waits: rows `first` to `last` of `key`, and the serialized message."""
-
-    @property
-    def key(self) -> Key:
-        """The numbering."""
-
-    @property
-    def table(self) -> str:
-        """The table."""
-
-    @property
-    def first(self) -> int:
-        """Sequence of the first row."""
-
-    @property
-    def last(self) -> int:
-        """Sequence of the last row."""
-
-    @property
-    def batch(self) -> bytes:
-        """A serialized `luytre.wire.v1.Batch`."""
-
-
-class Waiting(Protocol):
-    """A batch and the place behind it."""
-
-    @property
-    def record(self) -> Batch:
-        """The batch."""
-
-    @property
-    def position(self) -> Any:
-        """Where to go on."""
-
-
-class Outbox(Protocol):
-    """Where batches wait; see `luytre_agent.spool.Spool`."""
-
-    def pending(self, after: Any = None, may: Callable[[int], bool] = ...) -> Iterator[Waiting]:
-        """The batches behind `after` that are not settled, by class and age; of classes (0 the first) that `may` go."""
-
-    def acknowledge(self, boot_id: str, stream: str, through: int) -> int:
-        """They are stored; returns how many rows are newly so."""
-
-    def refuse(self, boot_id: str, stream: str, first: int) -> None:
-        """It will never be stored."""
-
-    def unsettled(self) -> int:
-        """Number of batches that wait."""
-
-    def wait(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
-        """Sleep until `ready()`."""
-
-    def listen(self, tell: Callable[[], object] | None) -> None:
-        """Call `tell`, in any thread, whenever a batch is put in; None: no more."""
 
 
 class Uplink:
