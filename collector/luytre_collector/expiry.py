@@ -14,6 +14,7 @@ import datetime
 import logging
 import re
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -30,6 +31,9 @@ from luytre_collector.store.base import Reading, Statements
 from luytre_collector.store.lock import FolderInUseError
 
 _log = logging.getLogger("luytre.retention")
+
+#: So far ahead a clock is not believed, seconds.
+_LEAP_S = 7 * 86_400
 
 #: Tables whose partition is the day of arrival, with the column that says it.
 DAILY = {
@@ -228,16 +232,35 @@ def _agents(store: Reading, keeping: Keeping, today: datetime.date) -> Iterator[
 class Expiry:
     """Deletes what is too old. Safe to call from several threads, which then wait for each other."""
 
-    def __init__(self, store: Statements, keeping: Keeping, clock: Callable[[], float], counters: Counters) -> None:
+    def __init__(
+        self,
+        store: Statements,
+        keeping: Keeping,
+        clock: Callable[[], float],
+        counters: Counters,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._keeping = keeping
         self._clock = clock
+        self._monotonic = monotonic
+        self._began = clock() - monotonic()
         self._counters = counters
         self._looked = Looked()
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        """Delete what is due now."""
+        """Delete what is due now; nothing while the clock is far ahead of where it would be had nobody set it since the
+        start: by a clock of another year all that there is would be too old."""
+        ahead_s = self._clock() - self._monotonic() - self._began
+        if ahead_s > _LEAP_S:
+            self._counters.add("clock_leaps")
+            _log.error(
+                "this host's clock is %d days ahead of where it was at the start; nothing is deleted until it is right"
+                " again; if it is right now, restart the collector",
+                ahead_s // 86_400,
+            )
+            return
         for step in self.due():
             self.take(step)
 

@@ -168,13 +168,33 @@ def test_days_are_dropped_and_thinned(store: embedded.EmbeddedStore) -> None:
     assert found["days_dropped", "processes"] == 3
 
 
+def test_a_clock_that_was_set_far_ahead_deletes_nothing(store: embedded.EmbeddedStore) -> None:
+    store.command("TRUNCATE TABLE luytre.flows")
+    fill(store)
+    before, counters, days = left(store, "flows"), Counters("retention"), [0]
+    one = Expiry(store, LEVELS, lambda: time.time() + 86_400 * days[0], counters)
+    for days[0] in (8, 3650):
+        one.run()
+    assert left(store, "flows") == before
+    assert counters.get("clock_leaps") == 2
+    days[0] = 0
+    one.run()
+    assert left(store, "flows") == KEPT
+    days[0] = 3650
+    later = Expiry(store, LEVELS, lambda: time.time() + 86_400 * days[0], counters)
+    later.run()  # it was so from the start on
+    assert set(left(store, "flows")) == {(age, "web-9") for age in (10, 40, 200, 400)}
+
+
 def test_a_day_is_not_counted_again_before_something_of_it_is_due(
     store: embedded.EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.command("TRUNCATE TABLE luytre.flows")
     fill(store)
     days, counted = [0], list[str]()
-    one = Expiry(store, LEVELS, lambda: time.time() + 86_400 * days[0], Counters("retention"))
+    one = Expiry(
+        store, LEVELS, lambda: time.time() + 86_400 * days[0], Counters("retention"), lambda: 86_400.0 * days[0]
+    )
     query = store.query
 
     def counting(statement: str, parameters: Any = None) -> Any:
