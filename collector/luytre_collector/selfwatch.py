@@ -62,7 +62,10 @@ class SelfWatch:
             if suspects:
                 newest |= _newest(self._store, suspects)
             for found in self._presence.look(self._now_us(), newest):
-                _log.warning("%s: %s: %s", found.agent_id, TEXTS[found.kind].title, dict(found.facts))
+                text = TEXTS[found.kind]
+                facts = " ".join(f"{name}={value!r}" for name, value in found.facts.items())
+                level = logging.INFO if text.level == "informational" else logging.WARNING
+                _log.log(level, "%s: %s: %s", found.agent_id, text.title, facts)
                 self._due.append(alert_of(found, self._name))
             if self._due:
                 self._raise_alerts(self._due)

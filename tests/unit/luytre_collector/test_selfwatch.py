@@ -108,7 +108,10 @@ def health(store: embedded.EmbeddedStore, agent: str, at_us: int, **gauges: int)
     store.insert("agent_health", pa.Table.from_arrays(arrays, schema=stored_schema(table)), f"{agent}{at_us}")
 
 
-def test_a_restarted_collector_knows_whom_to_expect(store: embedded.EmbeddedStore) -> None:
+def test_a_restarted_collector_knows_whom_to_expect(
+    store: embedded.EmbeddedStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "luytre.selfwatch")
     begin = int(time.time()) * SECOND
     first = Site(store, begin)
     lines: dict[str, Line] = {}
@@ -123,6 +126,9 @@ def test_a_restarted_collector_knows_whom_to_expect(store: embedded.EmbeddedStor
     health(store, "stays", first.now - SECOND, files=1)  # by way of another collector
     first.run(35)
     assert first.titles()[3:] == [("stays", "Agent Heard Again")]
+    lines_of_log = [(one.levelname, one.getMessage()) for one in caplog.records if "Agent" in one.getMessage()]
+    assert [level for level, _ in lines_of_log] == ["WARNING", "WARNING", "WARNING", "INFO"]  # as bad as the alert is
+    assert lines_of_log[0][1].startswith("stops: Agent Stopped: last_words='")
 
     second = Site(store, first.now)
     second.run(60)
