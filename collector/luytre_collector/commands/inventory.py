@@ -46,7 +46,22 @@ def agents(args: argparse.Namespace) -> int:
     if args.silent is not None:
         conditions.append(f"last_seen < now() - {args.silent * 60}")
     condition = "WHERE " + " AND ".join(conditions) if conditions else ""
-    return _show(args, (_AGENTS if args.json else _AGENTS_TABLE).format(condition=condition))
+    answer = _ask(args, (_AGENTS if args.json else _AGENTS_TABLE).format(condition=condition))
+    if not answer:
+        _expect(args, "organisation", args.organisation)
+        _expect(args, "system", args.system)
+    return _show(answer)
+
+
+def _expect(args: argparse.Namespace, kind: str, given: str | None) -> None:
+    """No agents of something that nobody has declared is a mistake in its name."""
+    from luytre_common.errors import UserError
+
+    from luytre_collector.store import ddl
+
+    found = f"SELECT 1 FROM {kind}s WHERE {kind}_id = {ddl.text(given or '')} LIMIT 1"
+    if given is not None and not _ask(args, found):
+        raise UserError(f"{given}: no such {kind} is declared; see: luytre-collector systems, and the file of sites")
 
 
 def systems(args: argparse.Namespace) -> int:
@@ -59,7 +74,7 @@ def systems(args: argparse.Namespace) -> int:
         "names": "",
         "last_seen": "toDateTime(agent.last_seen)",
     }
-    return _show(args, _SYSTEMS.format(**(wide if args.json else narrow)))
+    return _show(_ask(args, _SYSTEMS.format(**(wide if args.json else narrow))))
 
 
 def rights(args: argparse.Namespace) -> int:
@@ -79,12 +94,15 @@ def rights(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _show(args: argparse.Namespace, sql: str) -> int:
+def _ask(args: argparse.Namespace, sql: str) -> bytes:
     from luytre_collector import query
     from luytre_collector.store import choose
 
-    form = query.FORMS["json" if args.json else "table"]
-    sys.stdout.buffer.write(query.run_query(choose.load(args.config), sql, form))
+    return query.run_query(choose.load(args.config), sql, query.FORMS["json" if args.json else "table"])
+
+
+def _show(answer: bytes) -> int:
+    sys.stdout.buffer.write(answer)
     sys.stdout.buffer.flush()
     return EXIT_OK
 

@@ -42,14 +42,14 @@ def load(path: Path) -> Ed25519PrivateKey:
         mode = path.stat().st_mode
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; make one with: luytre-collector policy key init") from None
-    if mode & 0o077:
-        raise UserError(f"{path}: private key readable by others; run: chmod 600 {path}")
     try:
         key = serialization.load_pem_private_key(raw, password=None)
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise UserError(f"{path}: not an Ed25519 private key (PEM); make one with: luytre-collector policy key init")
+    if mode & 0o077:
+        raise UserError(f"{path}: private key readable by others; run: chmod 600 {path}")
     return key
 
 

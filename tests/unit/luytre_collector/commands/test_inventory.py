@@ -55,7 +55,6 @@ def run(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         ([], ["portal-1", "stray", "ward-1"]),
         (["--organisation", "hue"], ["portal-1", "ward-1"]),
         (["--organisation", "ward"], ["ward-1"]),
-        (["--organisation", "o' OR 1"], []),
         (["--system", "portal"], ["portal-1"]),
         (["--unassigned"], ["stray"]),
         (["--silent", "10"], ["ward-1"]),
@@ -66,6 +65,14 @@ def test_agents(config: Path, arguments: list[str], names: list[str]) -> None:
     done = run(config, "agents", "--json", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert [json.loads(line)["agent_id"] for line in done.stdout.splitlines()] == names
+
+
+@pytest.mark.parametrize("kind", ["organisation", "system"])
+def test_a_name_that_nobody_declared_is_no_empty_answer(config: Path, kind: str) -> None:
+    done = run(config, "agents", f"--{kind}", "o' OR 1")
+    said = f"luytre-collector: o' OR 1: no such {kind} is declared; see: luytre-collector systems"
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(said)
 
 
 def test_systems(config: Path) -> None:

@@ -43,6 +43,8 @@ def test_mistakes(tmp_path: Path) -> None:
     path.chmod(0o600)
     with pytest.raises(UserError, match="not an Ed25519 private key"):
         signing.load(path)
+    with pytest.raises(UserError, match="not an Ed25519 private key"):  # and not that the public half is too public
+        signing.load(public)
     private.chmod(0o644)
     with pytest.raises(UserError, match="readable by others; run: chmod 600"):
         signing.load(private)
