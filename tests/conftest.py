@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import luytre_common  # noqa: F401 - before gRPC is loaded: it sees to the version of TLS
@@ -13,6 +15,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:  # for `deploy.demo` and `tests.*`, which are not installed
     sys.path.insert(0, str(ROOT))
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A command that was run sets up the log of its process, to a standard error that is closed after the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def pytest_configure() -> None:

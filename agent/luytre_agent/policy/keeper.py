@@ -235,9 +235,10 @@ class Policies:
         except RefusedError as error:
             self._refuse(given.version, error)
             return
-        _log.info("policy %d is tried for %g s", document.version, self._config.trial_seconds)
         self._trying = document
         self._trial = Trial(before, self._monotonic(), self._config.trial_seconds)
+        self._tell(Report(document.version, "trying"))
+        _log.info("policy %d is tried for %g s", document.version, self._config.trial_seconds)
         try:
             put()
         except Exception as error:  # noqa: BLE001 # whatever it is, there is a way back
@@ -257,7 +258,6 @@ class Policies:
         except OSError as error:
             raise RefusedError("not_kept", f"it cannot be kept: {self._file.path}: {error.strerror}") from None
         self._known = begun
-        self._tell(Report(given.version, "trying"))
 
     def _watch(self, trial: Trial) -> None:
         seen = self._host.look()

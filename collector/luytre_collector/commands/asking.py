@@ -34,7 +34,7 @@ def _sql(given: str) -> str:
 _MORE = """\
 Names without a database are looked for in luytre_local, where times are in the configured zone; luytre has UTC. Besides
 the tables that agents and rules fill there are first_seen, flows_1m, flows_1h, top_talkers, open_connections, timeline,
-process_tree(process = ID) and community(id = '1:...'). SHOW TABLES lists them all.
+gaps, process_tree(process = ID) and community(id = '1:...'). SHOW TABLES lists them all.
 
 examples:
   luytre-collector query "DESCRIBE TABLE luytre.flows"
