@@ -12,7 +12,7 @@ from deploy.package.components import Component, of_wheel
 
 #: What tells which wheel it was: these may differ between the wheels of one distribution.
 _OF_THE_WHEEL = {"RECORD", "WHEEL"}
-#: Parts of distributions that no program needs.
+#: Parts of distributions that no program needs. What a test run left compiled in a source tree is not the wheel's.
 _NEEDLESS = {"tests", "test"}
 
 
@@ -41,7 +41,7 @@ def _one(
         if parts[1] not in ("purelib", "platlib"):
             return  # scripts and headers: the launchers are ours
         parts = parts[2:]
-    if len(parts) > 2 and parts[1] in _NEEDLESS:
+    if "__pycache__" in parts or (len(parts) > 2 and parts[1] in _NEEDLESS):
         return
     path = into.joinpath(*parts)
     content = opened.read(item)

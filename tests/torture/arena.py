@@ -24,11 +24,13 @@ _SETTINGS = """
 linger_s = 0.05
 retry_max_s = 0.5
 
+[disk]
+low_water_bytes = 268435456
+interval_s = 1.0
+
 [rollups]
 interval_s = 1.0
 settle_s = 1.0
-
-[ingest]
 """
 
 
@@ -44,9 +46,14 @@ class Disk:
             capture_output=True, check=False, timeout=20,
         ).returncode  # fmt: skip
 
-    def fill(self) -> None:
-        """Leave nothing."""
+    def fill(self, leave: int = 0) -> None:
+        """Leave so many bytes."""
         with self._filler.open("ab") as file, contextlib.suppress(OSError):
+            if leave:
+                file.truncate(0)
+                free = os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_frsize
+                os.posix_fallocate(file.fileno(), 0, max(1, free - leave))
+                return
             size = 1 << 20
             while size:
                 try:
@@ -81,7 +88,9 @@ class Arena:
         self.store_disk = Disk(folder / "site", 3000)
         self.spool_disk = Disk(folder / "spools", 512)
         self.site = Site(self.store_disk.path)
-        self.site.make(settings=_SETTINGS.removesuffix("[ingest]\n"))
+        self.site.make(settings=_SETTINGS)
+        toml = self.site.collector_toml
+        toml.write_text(toml.read_text().replace("[disk]\nlow_water_bytes = 1\n", ""))
 
     @property
     def services(self) -> list[Service]:

@@ -144,8 +144,9 @@ def fill_spools(arena: Arena) -> None:
 
 
 def fill_store(arena: Arena) -> None:
-    """The disk of the store is full; sometimes the collector dies meanwhile."""
-    arena.store_disk.fill()
+    """The disk of the store is full but for a quarter of the low-water mark: batches go back to the agents. Sometimes
+    the collector dies meanwhile."""
+    arena.store_disk.fill(leave=64 << 20)
     _pause(arena, 1.5)
     if arena.random.random() < 0.5:
         _kill(arena.collector)
