@@ -184,14 +184,18 @@ class Agent:
         self._lifecycle = Lifecycle()
 
     def _keep(self, batch: SealedBatch, patient: bool = False) -> None:
-        self.tally.add(self._key(batch), balance.ROWS_CUT, batch.rows)
         self.keeper.take(batch, patient)
 
+    # What waits in the queue is in no balance yet: rows are cut and spooled, or lost, in one interval.
     def _append(self, batch: SealedBatch) -> None:
-        self.spool.append(batch, self._clock())
+        with self.tally.whole():
+            self.tally.add(self._key(batch), balance.ROWS_CUT, batch.rows)
+            self.spool.append(batch, self._clock())
 
     def _lost(self, batch: SealedBatch) -> None:
-        self.tally.add(self._key(batch), balance.ROWS_LOST, batch.rows, "queue")
+        with self.tally.whole():
+            self.tally.add(self._key(batch), balance.ROWS_CUT, batch.rows)
+            self.tally.add(self._key(batch), balance.ROWS_LOST, batch.rows, "queue")
 
     def _key(self, batch: SealedBatch) -> Key:
         return Key(self.spool.boot_id, batch.table)

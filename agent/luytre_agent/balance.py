@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -78,6 +79,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._together = threading.RLock()
         self._counts: dict[Line, int] = {}
 
     def add(self, key: Key, entry: str, count: int, cause: str = "") -> None:
@@ -88,9 +90,15 @@ class Tally:
         with self._lock:
             self._counts[line] = self._counts.get(line, 0) + count
 
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """What is added inside is taken together: `take` waits until it is over."""
+        with self._together:
+            yield
+
     def take(self) -> Mapping[Line, int]:
         """Everything since the last time."""
-        with self._lock:
+        with self._together, self._lock:
             taken, self._counts = self._counts, {}
         return taken
 

@@ -53,6 +53,25 @@ def test_threads_do_not_lose_counts() -> None:
     assert taken + sum(tally.take().values()) == 8000
 
 
+def test_what_belongs_together_is_taken_together() -> None:
+    """Rows are cut and spooled in one interval, however long the disk takes between the two."""
+    tally, begun, go = Tally(), threading.Event(), threading.Event()
+
+    def append() -> None:
+        with tally.whole():
+            tally.add(FLOWS, ROWS_CUT, 3)
+            begun.set()
+            assert go.wait(20)
+            tally.add(FLOWS, "rows_spooled", 3)
+
+    thread = threading.Thread(target=append)
+    thread.start()
+    assert begun.wait(20)
+    threading.Timer(0.2, go.set).start()
+    assert tally.take() == {Line(FLOWS, ROWS_CUT): 3, Line(FLOWS, "rows_spooled"): 3}
+    thread.join()
+
+
 def packets(name: str, value: int, label: str = "eth0") -> Sample:
     return Sample("packets", name, label, value)
 
