@@ -419,6 +419,10 @@ def test_a_reload_opens_anew_what_changed_and_nothing_else(configured: config.Co
                 spool=replace(configured.spool, max_bytes=1 << 20),
             )
             agent.reload(lambda: new)
+            deadline = time.monotonic() + 30
+            while len(made) < 3:  # the thread of the new source makes it
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
             assert sorted(made) == ["files", "files", "logins"], "the other goes on"
             assert agent.settings.config.sources.files.fold_seconds == 3.0
             assert agent.settings.config.spool == configured.spool, "from the next start on"

@@ -461,7 +461,7 @@ def test_the_spool_is_watched_for_what_others_do_there(folder: Path) -> None:
     rows = [(row["event_action"], row["file_path"]) for row in watch.close()]
     assert ("modified", str(spool / "3.seg")) in rows or ("created", str(spool / "3.seg")) in rows
     assert str(ours) not in {path for _, path in rows}
-    assert watch.count("events_ignored") >= 3
+    assert watch.count("events_ignored") >= 1  # the kernel may tell of several changes of one file at once
 
 
 def test_without_the_process_the_spool_is_not_watched(folder: Path) -> None:

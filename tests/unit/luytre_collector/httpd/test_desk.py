@@ -217,7 +217,7 @@ def test_a_user_who_is_removed_while_a_query_waits_gets_no_answer(store: Embedde
         leave.set()
         first.join(30)
         second.join(30)
-    assert replies == [0, 516]
+    assert sorted(replies) == [0, 516]  # either may be heard first
 
 
 def test_guessing_is_slowed_down_but_who_is_known_gets_in(store: EmbeddedStore, tmp_path: Path) -> None:
