@@ -104,7 +104,7 @@ def stop_agent(arena: Arena) -> None:
         _pause(arena, 0.3)
         _kill(service)  # while it stops
     else:
-        service.stop(60)
+        service.stop(180)
 
 
 def stop_collector(arena: Arena) -> None:
@@ -117,7 +117,7 @@ def stop_collector(arena: Arena) -> None:
         _pause(arena, 0.2)
         _kill(service)
     else:
-        service.stop(60)
+        service.stop(180)
 
 
 def freeze(arena: Arena) -> None:
