@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import secrets
 import signal
@@ -17,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from pathlib import Path
 
 from luytre_common import tls
+from luytre_common.errors import EXIT_FAILURE
 from luytre_common.policy import load_keys
 from luytre_common.sd_notify import ServiceManager, Watchdog
 from luytre_common.telemetry import Counters
@@ -33,6 +35,7 @@ from luytre_collector.detect.stream import Matcher
 from luytre_collector.disk import DiskWatch
 from luytre_collector.enrol.server import Enrolment, open_desk, revocation_lists
 from luytre_collector.expiry import Expiry
+from luytre_collector.fulldisk import FullDisk
 from luytre_collector.health import HealthWriter
 from luytre_collector.httpd import server as httpd
 from luytre_collector.identity_alerts import IdentityAlerts
@@ -56,6 +59,7 @@ from luytre_collector.reload import Reload
 from luytre_collector.retention import Keeping
 from luytre_collector.rollups import Rollups
 from luytre_collector.selfwatch import SelfWatch
+from luytre_collector.store.base import Store
 from luytre_collector.store.choose import make_store
 from luytre_collector.store.embedded import EmbeddedStore
 from luytre_collector.worker import Worker
@@ -120,7 +124,8 @@ async def run(
     async with contextlib.AsyncExitStack() as closing:
         store = make_store(config.store, counters["store"])
         store.open()
-        closing.callback(store.close)
+        full: list[FullDisk] = []
+        closing.callback(_close, store, full)
         for line in store.migrate():
             _log.info("store: %s", line)
         for line in registers.declare(store, declared, keeping.system_days, int(clock() * 1_000_000)):
@@ -195,6 +200,14 @@ async def run(
         watching.once()  # before the first batch
         closing.callback(watching.close)
         watching.start()
+
+        if isinstance(store, EmbeddedStore):
+            loop = asyncio.get_running_loop()
+            full.append(FullDisk(store, clock, lambda: loop.call_soon_threadsafe(stop.set), counters["disk"]))
+            meeting = Periodic("full_disk", config.disk.interval_s, full[0].run, counters["periodic"])
+            meeting.once()  # what was before is no news
+            closing.callback(meeting.close)
+            meeting.start()
 
         presence = Presence(config.presence, counters["presence"], int(clock() * 1_000_000))
         guarding = SelfWatch(presence, store, raise_alerts, name, clock)
@@ -285,7 +298,21 @@ async def run(
         await stop.wait()
         service.stopping("finishing what was accepted")
         _log.info("stopping: finishing what was accepted")
+    if _spoilt(full):
+        _log.error("ended without closing the store, whose disk was full: start again")
+        logging.shutdown()
+        os._exit(EXIT_FAILURE)  # not in order: see `fulldisk`
     _log.info("stopped")
+
+
+def _close(store: Store, full: Sequence[FullDisk]) -> None:
+    """In order, unless the disk was full."""
+    if not _spoilt(full):
+        store.close()
+
+
+def _spoilt(full: Sequence[FullDisk]) -> bool:
+    return any(one.met for one in full)
 
 
 async def _reload(asked: asyncio.Event, reload: Reload[list[Matcher]], service: ServiceManager, address: str) -> None:
