@@ -2,10 +2,11 @@
 
 A merge that meets a full disk can leave a part of which files are empty, and the engine takes it for good. The parts
 that it was made of lie beside it for `old_parts_lifetime` (480 s), and are removed when the engine ends in order. An
-engine that is opened after an end without order finds the damaged part, sets it aside and takes those before it. So, once the engine has met a full disk, the collector ends without closing it: as soon as there is room,
-after `_WAIT_S` at the latest, and also if it is told to end before that. The service manager starts it anew. What was
-acknowledged is on the disk; what was not comes again. An insert that was written in the moment in which the last byte
-went may be damaged itself, and has nothing before it: those rows are lost, and the ledger misses them.
+engine that is opened after an end without order finds the damaged part, sets it aside and takes those before it. So,
+once the engine has met a full disk, the collector ends without closing it: as soon as there is room, after `_WAIT_S` at
+the latest, and also if it is told to end before that. The service manager starts it anew. What was acknowledged is on
+the disk; what was not comes again. An insert that was written in the moment in which the last byte went may be damaged
+itself, and has nothing before it: those rows are lost, and the ledger misses them.
 """
 
 from __future__ import annotations
