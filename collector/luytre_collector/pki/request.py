@@ -38,7 +38,7 @@ def read(data: bytes) -> Request:
         with warnings.catch_warnings():  # about names that are too long
             warnings.simplefilter("ignore")
             names = asked.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise ValueError(f"not a signing request (PKCS #10): {str(error)[:100]}") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _CURVES:
         raise ValueError("its key is not of P-256 or P-384; make another")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from luytre_collector.pki import request
 
@@ -47,6 +47,7 @@ def test_a_request_that_others_signed() -> None:
 
 
 @settings(max_examples=300, deadline=None)
+@example([(9, 1)])  # a version that there is not
 @given(st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.integers(0, 255)), min_size=1, max_size=6))
 def test_whatever_the_bytes(changes: list[tuple[int, int]]) -> None:
     data = bytearray(SOUND)
