@@ -75,11 +75,12 @@ class Line:
 
 
 class Tally:
-    """Adds up what the stages say. Safe to use from several threads; `take` gives what was added since."""
+    """Adds up what the stages say. Safe to use from several threads; `take` gives what was added since. No lock is held
+    while anything else is done: threads that read rings add to it too."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._together = threading.RLock()
+        self._held = threading.local()
         self._counts: dict[Line, int] = {}
 
     def add(self, key: Key, entry: str, count: int, cause: str = "") -> None:
@@ -87,18 +88,31 @@ class Tally:
         if count <= 0:
             return
         line = Line(key, entry, cause)
-        with self._lock:
-            self._counts[line] = self._counts.get(line, 0) + count
+        held: list[tuple[Line, int]] | None = getattr(self._held, "lines", None)
+        if held is None:
+            self._add([(line, count)])
+        else:
+            held.append((line, count))
 
     @contextmanager
     def whole(self) -> Iterator[None]:
-        """What is added inside is taken together: `take` waits until it is over."""
-        with self._together:
+        """What this thread adds inside is added at the end, at once: `take` gets all of it or none."""
+        held: list[tuple[Line, int]] = []
+        self._held.lines = held
+        try:
             yield
+        finally:
+            self._held.lines = None
+            self._add(held)
+
+    def _add(self, lines: Iterable[tuple[Line, int]]) -> None:
+        with self._lock:
+            for line, count in lines:
+                self._counts[line] = self._counts.get(line, 0) + count
 
     def take(self) -> Mapping[Line, int]:
         """Everything since the last time."""
-        with self._together, self._lock:
+        with self._lock:
             taken, self._counts = self._counts, {}
         return taken
 

@@ -53,8 +53,9 @@ def test_threads_do_not_lose_counts() -> None:
     assert taken + sum(tally.take().values()) == 8000
 
 
-def test_what_belongs_together_is_taken_together() -> None:
-    """Rows are cut and spooled in one interval, however long the disk takes between the two."""
+def test_what_belongs_together_is_taken_together_and_keeps_nobody_waiting() -> None:
+    """Rows are cut and spooled in one interval, however long the disk takes between the two; a thread that reads a ring
+    meanwhile adds what it has to say at once."""
     tally, begun, go = Tally(), threading.Event(), threading.Event()
 
     def append() -> None:
@@ -67,9 +68,22 @@ def test_what_belongs_together_is_taken_together() -> None:
     thread = threading.Thread(target=append)
     thread.start()
     assert begun.wait(20)
-    threading.Timer(0.2, go.set).start()
-    assert tally.take() == {Line(FLOWS, ROWS_CUT): 3, Line(FLOWS, "rows_spooled"): 3}
+    with tally.whole():
+        tally.add(FLOWS, ROWS_CUT, 2)
+        tally.add(FLOWS, ROWS_LOST, 2, "queue")
+    assert tally.take() == {Line(FLOWS, ROWS_CUT): 2, Line(FLOWS, ROWS_LOST, "queue"): 2}
+    go.set()
     thread.join()
+    assert tally.take() == {Line(FLOWS, ROWS_CUT): 3, Line(FLOWS, "rows_spooled"): 3}
+
+
+def test_what_was_added_before_a_fault_is_not_lost() -> None:
+    tally = Tally()
+    with pytest.raises(OSError, match="full"), tally.whole():
+        tally.add(FLOWS, ROWS_CUT, 3)
+        raise OSError("full")
+    tally.add(FLOWS, ROWS_CUT, 1)
+    assert tally.take() == {Line(FLOWS, ROWS_CUT): 4}
 
 
 def packets(name: str, value: int, label: str = "eth0") -> Sample:
