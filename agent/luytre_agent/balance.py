@@ -33,11 +33,7 @@ TABLE = "ledger"
 _log = logging.getLogger("luytre.ledger")
 
 ROWS_CUT = "rows_cut"
-ROWS_SPOOLED = "rows_spooled"
 ROWS_LOST = "rows_lost"
-ROWS_SENT = "rows_sent"
-ROWS_RESENT = "rows_resent"
-ROWS_ACKNOWLEDGED = "rows_acknowledged"
 PACKETS_SEEN = "packets_seen"
 KERNEL_DROPPED = "kernel_dropped"
 UNDECODED = "undecoded"

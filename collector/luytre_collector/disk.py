@@ -11,14 +11,13 @@ import datetime
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-import pyarrow as pa
 from luytre_common.settings import at_least, setting
 from luytre_common.telemetry import Counters
 
 from luytre_collector.detect.alert import Alert, alert_id
 from luytre_collector.store import sql
+from luytre_collector.store.base import Reading
 
 _log = logging.getLogger("luytre.disk")
 
@@ -51,13 +50,6 @@ _FULL_SOON = "4a0c1f0e-6a0b-4d55-9a39-2b7f0f6f3a11"
 _NEARLY_FULL = "b6a5a6f2-0d3c-4b8e-8f7e-5d6f5d0f9c12"
 
 
-class Reads(Protocol):
-    """What is asked of a store."""
-
-    def query(self, sql_text: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run a SELECT."""
-
-
 def low_water(config: Config, total: int) -> int:
     """The mark, bytes, on disks of `total` bytes."""
     return config.low_water_bytes or min(max(total // 20, 2_000_000_000), 50_000_000_000, total // 5)
@@ -88,7 +80,7 @@ class DiskWatch:
 
     def __init__(
         self,
-        store: Reads,
+        store: Reading,
         config: Config,
         name: str,
         keep_days: int,

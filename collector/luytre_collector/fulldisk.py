@@ -12,11 +12,11 @@ itself, and has nothing before it: those rows are lost, and the ledger misses th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
 
-import pyarrow as pa
 from luytre_common.telemetry import Counters
+
+from luytre_collector.store.base import Reading
 
 _log = logging.getLogger("luytre.disk")
 
@@ -30,17 +30,12 @@ _MET = "SELECT toUInt64(sum(value)) AS met FROM system.errors WHERE name IN ('NO
 _FREE = "SELECT min(free_space) AS free FROM system.disks WHERE NOT is_remote AND NOT is_read_only"
 
 
-class Reads(Protocol):
-    """What is asked of a store."""
-
-    def query(self, sql_text: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run a SELECT."""
-
-
 class FullDisk:
     """Driven by one thread. `met`: the engine must not be closed in order any more. `end` asks the process to end."""
 
-    def __init__(self, store: Reads, clock: Callable[[], float], end: Callable[[], object], counters: Counters) -> None:
+    def __init__(
+        self, store: Reading, clock: Callable[[], float], end: Callable[[], object], counters: Counters
+    ) -> None:
         self.met = False
         self._store = store
         self._clock = clock
