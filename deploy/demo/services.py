@@ -24,6 +24,11 @@ from luytre_collector import pki, query
 COLLECTOR = (sys.executable, "-m", "luytre_collector")
 AGENT = (sys.executable, "-m", "luytre_agent")
 
+#: A machine that is nearly full shows all the rest all the same.
+_NEARLY_FULL_IS_WELL = """[disk]
+low_water_bytes = 1
+"""
+
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _libc = ctypes.CDLL(None)
 
@@ -152,9 +157,7 @@ internal = {json.dumps(list(internal))}
 [detect.correlations]
 interval_s = 1.0
 
-[disk]
-low_water_bytes = 1
-
+{"" if "[disk]" in settings else _NEARLY_FULL_IS_WELL}
 [health]
 interval_s = 1.0
 {settings}"""

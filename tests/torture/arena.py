@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from luytre_agent import config as agent_config
+
 from deploy.demo.services import Service, ServiceError, Site
+from tests.support.small_disk import Disk
 from tests.torture.relay import Relay
 from tests.torture.truth import NUMBER, TABLES, Truth, Verdict, judge
 
@@ -34,43 +36,6 @@ settle_s = 1.0
 """
 
 
-class Disk:
-    """A folder whose file system can be filled: a tmpfs of its own where we are root, else an ordinary folder."""
-
-    def __init__(self, path: Path, size_mb: int) -> None:
-        self.path = path
-        self._filler = path / "filler"
-        path.mkdir(parents=True)
-        self.fillable = os.geteuid() == 0 and not subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=0700", "luytre-torture", str(path)],
-            capture_output=True, check=False, timeout=20,
-        ).returncode  # fmt: skip
-
-    def fill(self, leave: int = 0) -> None:
-        """Leave so many bytes."""
-        with self._filler.open("ab") as file, contextlib.suppress(OSError):
-            if leave:
-                file.truncate(0)
-                free = os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_frsize
-                os.posix_fallocate(file.fileno(), 0, max(1, free - leave))
-                return
-            size = 1 << 20
-            while size:
-                try:
-                    os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
-                except OSError:
-                    size //= 2
-
-    def relieve(self) -> None:
-        """Give the room back."""
-        self._filler.unlink(missing_ok=True)
-
-    def unmount(self) -> None:
-        """Let go of it, and of what is in it."""
-        if self.fillable:
-            subprocess.run(["umount", "--lazy", str(self.path)], capture_output=True, check=False, timeout=20)
-
-
 class Arena:
     """Agents, relay and collector of one run. `with arena(...)` makes one and takes all of it away."""
 
@@ -89,8 +54,6 @@ class Arena:
         self.spool_disk = Disk(folder / "spools", 512)
         self.site = Site(self.store_disk.path)
         self.site.make(settings=_SETTINGS)
-        toml = self.site.collector_toml
-        toml.write_text(toml.read_text().replace("[disk]\nlow_water_bytes = 1\n", ""))
 
     @property
     def services(self) -> list[Service]:
@@ -106,22 +69,14 @@ class Arena:
 
     def start_agent(self, name: str) -> None:
         """One agent, whose way to the collector is the relay."""
-        settings = f"""
-[uplink]
-collector = "127.0.0.1:{self.relay.port}"
-reconnect_seconds = 0.5
-drain_seconds = 30.0
-answer_seconds = 10.0
-
-[spool]
-directory = "{self.spool_disk.path / name}"
-segment_bytes = 65536
-ledger_seconds = 0.2
-"""
-        path = self.site.agent_toml(name, collector="127.0.0.1:1")
-        text = path.read_text()
-        head, _, rest = text.partition("[uplink]")
-        path.write_text(head + settings + "\n[health]" + rest.partition("[health]")[2])
+        path = self.site.agent_toml(name, collector=f"127.0.0.1:{self.relay.port}")
+        loaded = agent_config.load(path)
+        settings = replace(
+            loaded,
+            uplink=replace(loaded.uplink, reconnect_seconds=0.5, answer_seconds=10.0),
+            spool=replace(loaded.spool, directory=self.spool_disk.path / name, segment_bytes=65536, ledger_seconds=0.2),
+        )
+        path.write_text(agent_config.dump(settings))
         arguments = ["--config", str(path), "--truth", str(self.truth(name)), "--rate", str(self._rate)]
         command = [sys.executable, "-m", "tests.torture.agent", *arguments, "--base", str(self._base)]
         service = Service(name, command, self._folder / f"{name}.log")

@@ -16,7 +16,7 @@ from luytre_collector.fulldisk import FullDisk
 from luytre_collector.store import embedded, readonly
 from luytre_common.telemetry import Counters
 
-from tests.torture.arena import Disk
+from tests.support.small_disk import Disk
 
 ROOT = Path(__file__).parents[3]
 
@@ -95,10 +95,8 @@ from luytre_common.telemetry import Counters
 from luytre_collector.fulldisk import FullDisk
 from luytre_collector.store import embedded, readonly
 from tests.contract.rows import make
-from tests.torture.arena import Disk
+from tests.support.small_disk import fill, relieve
 folder = Path(sys.argv[1])
-disk = Disk.__new__(Disk)
-disk.path, disk._filler = folder, folder / "filler"
 store = embedded.EmbeddedStore(embedded.Config(folder / "store"), readonly.Config())
 store.open()
 store.migrate()
@@ -119,11 +117,11 @@ deadline = time.monotonic() + 60
 while not watch.met and time.monotonic() < deadline:
     for _ in range(12):
         insert()
-    disk.fill()
+    fill(folder)
     for _ in range(12):
         insert()
     watch.run()
-    disk.relieve()
+    relieve(folder)
 print(kept, watch.met, flush=True)
 os._exit(0)
 """
