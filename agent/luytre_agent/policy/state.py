@@ -9,12 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from luytre_common.durable import sync_directory
+from luytre_common.durable import replace_file
 from luytre_common.policy.document import MAX_BYTES, MAX_VERSION
 
 from luytre_agent.policy.model import Given, Report, State
@@ -76,15 +75,7 @@ class File:
     def write(self, known: Known) -> None:
         """Write it down, to the disk. OSError: the old one is still there."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = self.path.with_name(f"{self.path.name}.new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o600)
-            file.write(json.dumps(_tables(known), ensure_ascii=False).encode() + b"\n")
-            file.flush()
-            os.fsync(descriptor)
-        fresh.replace(self.path)
-        sync_directory(self.path.parent)
+        replace_file(self.path, json.dumps(_tables(known), ensure_ascii=False).encode() + b"\n")
 
     def set_aside(self) -> None:
         """Keep a damaged one for people. OSError."""

@@ -22,14 +22,12 @@ after a crash in between, it is there or it is not, and no gap is told twice or 
 from __future__ import annotations
 
 import json
-import os
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from luytre_common.durable import sync_directory
+from luytre_common.durable import replace_file
 from luytre_common.errors import UserError
 
 from luytre_agent.batch import Key
@@ -158,24 +156,4 @@ def read(path: Path) -> Ledger | None:
 
 def write(path: Path, ledger: Ledger) -> None:
     """Replace the file, durably. OSError leaves the old one."""
-    beside = path.with_name(path.name + ".new")
-    replace_file(path, beside, encode(ledger))
-
-
-def replace_file(path: Path, beside: Path, data: bytes) -> None:
-    """Give the file new contents, durably and at once, by way of the file `beside`. OSError leaves the old one."""
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        beside.replace(path)
-    except OSError:
-        with suppress(OSError):
-            beside.unlink()
-        raise
-    sync_directory(path.parent)
+    replace_file(path, encode(ledger))

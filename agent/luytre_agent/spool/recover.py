@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from luytre_common.durable import replace_file
 from luytre_common.errors import UserError
 from luytre_common.telemetry import Counters
 
@@ -211,7 +212,7 @@ def _quarantine(path: Path, result: Scan, counters: Counters) -> None:
         aside.hardlink_to(path)
     if result.records:
         sound = header(result.mark, result.rank) + b"".join(pack(result.mark, record) for record in result.records)
-        ledgers.replace_file(path, path.with_name(path.name + ".new"), sound)
+        replace_file(path, sound)
     counters.add("segments_corrupt")
     counters.add("corrupt_bytes", result.corrupt)
     _log.warning(
