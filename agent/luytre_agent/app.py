@@ -201,10 +201,9 @@ class Agent:
         return Key(self.spool.boot_id, batch.table)
 
     def _gauges(self) -> Gauges:
-        # As of the last row of health: the spool itself may be waiting for its disk.
         spool = self.config.spool
         return Gauges(
-            spool_bytes=self.spool.counters.get("bytes"),
+            spool_bytes=self.spool.disk_bytes,
             spool_quota=spool.max_bytes,
             spool_directory=spool.directory,
             uplink_rate=self.uplink.rate,

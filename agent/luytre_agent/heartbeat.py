@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from luytre_common.telemetry import Sample
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
 from luytre_agent.worker import State, Worker
@@ -35,8 +34,9 @@ class Outbox(Protocol):
     def oldest_us(self) -> int:
         """When the oldest of them was appended, microseconds since 1970; 0 if there is none."""
 
-    def samples(self) -> Sequence[Sample]:
-        """The gauge `bytes` among them."""
+    @property
+    def disk_bytes(self) -> int:
+        """What the place takes of the disk."""
 
 
 def backlog(outbox: Outbox) -> tuple[int, int, int]:
@@ -46,8 +46,7 @@ def backlog(outbox: Outbox) -> tuple[int, int, int]:
     oldest_us = outbox.oldest_us() if waiting else 0
     if not oldest_us:
         return 0, 0, 0
-    size = next((one.value for one in outbox.samples() if one.name == "bytes"), 0)
-    return waiting, size, oldest_us
+    return waiting, outbox.disk_bytes, oldest_us
 
 
 def sources(workers: Sequence[Worker]) -> list[pb.SourceState]:

@@ -30,13 +30,12 @@ class Run:
         stored: list[int] = []
         while self.done < len(self.firsts):
             first, last = self.firsts[self.done], self.lasts[self.done]
-            if first in self.refused:
-                self.refused.discard(first)
-            elif last <= through:
+            if first not in self.refused:
+                if last > through:
+                    break
                 stored.append(last - first + 1)
-            else:
-                break
-            self.done += 1
+            self.done += 1  # first: to who asks without the lock, it is settled all the time
+            self.refused.discard(first)
         return stored
 
     def refuse(self, first: int) -> int:
@@ -50,7 +49,7 @@ class Run:
         return rows
 
     def is_settled(self, first: int) -> bool:
-        """Whether the batch beginning at `first` needs no sending any more."""
+        """Whether the batch beginning at `first` needs no sending any more; may be asked while others settle."""
         return bisect_left(self.firsts, first) < self.done or first in self.refused
 
     def waiting(self) -> list[int]:
@@ -93,5 +92,5 @@ class SegmentIndex:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing in here needs to be sent any more."""
-        return all(run.done == len(run.firsts) for run in self.runs.values())
+        """Whether nothing in here needs to be sent any more; may be asked while others add to it."""
+        return all(run.done == len(run.firsts) for run in tuple(self.runs.values()))

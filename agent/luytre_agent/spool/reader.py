@@ -90,12 +90,12 @@ class Reader:
         yield None, place
 
     def oldest_us(self) -> int:
-        """When the oldest batch that waits was appended, microseconds since 1970; 0 if there is none."""
+        """When the oldest batch that waits was appended, microseconds since 1970; 0 if there is none. Without the
+        lock."""
         return min(filter(None, map(self._oldest_us_of, _RANKS)), default=0)
 
     def _oldest_us_of(self, rank: int) -> int:
-        with self._changed:
-            segment = next((one for one in self._shelf.classes[rank] if not one.settled), None)
+        segment = next((one for one in tuple(self._shelf.classes[rank]) if not one.settled), None)
         if segment is None:
             return 0
         with suppress(OSError), segment.path.open("rb", buffering=0) as file:
@@ -107,9 +107,8 @@ class Reader:
         return 0
 
     def _is_settled(self, segment: SegmentIndex, record: Record) -> bool:
-        with self._changed:
-            run = segment.runs.get(record.key)
-            return run is None or run.is_settled(record.first)
+        run = segment.runs.get(record.key)
+        return run is None or run.is_settled(record.first)
 
     def _read(self, segment: SegmentIndex, offset: int, end: int) -> Iterator[Record]:
         try:

@@ -321,6 +321,8 @@ class Spool:
         with self._changed:
             self._tell = tell
 
+    # How it is, said without the lock: who holds that may be waiting for a disk, which is when others should know.
+
     def oldest_us(self) -> int:
         """When the oldest batch that waits was appended, microseconds since 1970; 0 if none waits, or none can be read
         now."""
@@ -328,18 +330,21 @@ class Spool:
 
     def unsettled(self) -> int:
         """Number of batches that are neither stored nor refused nor dropped."""
-        with self._changed:
-            return self._pending
+        return self._pending
+
+    @property
+    def disk_bytes(self) -> int:
+        """What it takes of the disk."""
+        return self._shelf.bytes
 
     def samples(self) -> list[Sample]:
         """The counters, and gauges of what is waiting."""
-        with self._changed:
-            self.counters.set("bytes", self._shelf.bytes)
-            for name, segments in zip(NAMES, self._shelf.classes, strict=True):
-                self.counters.set("class_bytes", sum(one.end for one in segments), name)
-            self.counters.set("segments", len(self._shelf))
-            self.counters.set("batches_waiting", self._pending)
-            self.counters.set("gaps_waiting", len(self._books.ledger.gaps))
+        self.counters.set("bytes", self.disk_bytes)
+        for name, segments in zip(NAMES, self._shelf.classes, strict=True):
+            self.counters.set("class_bytes", sum(one.end for one in segments), name)
+        self.counters.set("segments", len(self._shelf))
+        self.counters.set("batches_waiting", self._pending)
+        self.counters.set("gaps_waiting", len(self._books.ledger.gaps))
         return self.counters.samples()
 
     def close(self) -> None:

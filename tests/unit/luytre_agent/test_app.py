@@ -237,7 +237,7 @@ def test_a_disk_that_stands_still_is_no_reason_to_be_started_again(
         monkeypatch.setattr(agent.spool, "_keep", stalled)
         until(lambda: agent.keeper.waits_s() > 0.5)
         assert agent.uplink._loop is not None
-        agent.uplink._loop.call_soon_threadsafe(agent.spool.unsettled)  # as it does with every acknowledgement
+        agent.uplink._loop.call_soon_threadsafe(agent.spool.acknowledge, "", "", 0)
         until(lambda: agent.uplink.hung(0.3))
         assert "uplink" not in agent.hung(0.3)
         monkeypatch.setattr(app, "_DISK_S", 0.1)

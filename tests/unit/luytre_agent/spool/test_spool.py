@@ -240,6 +240,40 @@ def test_gauges(make_spool: Make, sealed: Any) -> None:
     assert values["bytes"] == next(spool.config.directory.glob("*.seg")).stat().st_size
 
 
+def test_how_it_is_can_be_told_while_the_disk_keeps_somebody_waiting(
+    make_spool: Make, sealed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = make_spool()
+    fill(spool, sealed, 2)
+    size = next(spool.config.directory.glob("*.seg")).stat().st_size
+    begun, go, told = threading.Event(), threading.Event(), []
+    write = os.write
+
+    def stalled(fd: int, data: bytes) -> int:
+        begun.set()
+        assert go.wait(30)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", stalled)
+    appending = threading.Thread(target=fill, args=(spool, sealed, 1))
+    appending.start()
+    try:
+        assert begun.wait(30)
+
+        def ask() -> None:
+            gauges = {one.name: one.value for one in spool.samples()}
+            told.append((spool.unsettled(), spool.disk_bytes, spool.oldest_us(), gauges["batches_waiting"]))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        asking.join(10)
+        assert told == [(2, size, 1_000_000, 2)]
+    finally:
+        go.set()
+        appending.join()
+    assert spool.unsettled() == 3
+
+
 def test_many_threads(make_spool: Make, sealed: Any) -> None:
     spool = make_spool(segment_bytes=8192, max_bytes=1 << 22)
     writers = [threading.Thread(target=fill, args=(spool, sealed, 100, table)) for table in ("flows", "dns", "tls")]
