@@ -61,6 +61,7 @@ class Keeper:
         self._quiet = RateLimited(clock, 60.0)
         self._changed = threading.Condition()
         self._queues: dict[int, deque[_Waiting]] = {}
+        self._dropped: dict[str, int] = {}
         self._bytes = 0
         self._ticket = 0
         self._ending = False
@@ -122,11 +123,8 @@ class Keeper:
             table, rows = dropped.batch.table, dropped.batch.rows
             self.counters.add("batches_lost", label=table)
             self.counters.add("rows_lost", rows, table)
+            self._dropped[table] = self._dropped.get(table, 0) + rows
             self._lost(dropped.batch)
-            if self._quiet.ready(table):
-                _log.error(
-                    "the disk of the spool is too slow: %d rows of %s dropped; see keeper in health", rows, table
-                )
             return True
         return False
 
@@ -156,3 +154,12 @@ class Keeper:
                 self._since = None
                 if waiting.done:
                     waiting.done.set()
+            if self._dropped:
+                self._say_dropped()
+
+    def _say_dropped(self) -> None:
+        """In the log, once the disk goes on: who reads a ring does not wait for a log either."""
+        with self._changed:
+            told = {table: self._dropped.pop(table) for table in tuple(self._dropped) if self._quiet.ready(table)}
+        for table, rows in told.items():
+            _log.error("the disk of the spool is too slow: %d rows of %s dropped; see keeper in health", rows, table)

@@ -103,12 +103,14 @@ def test_what_is_too_much_is_dropped_the_least_important_first_and_counted(
     assert one.counters.get("rows_lost", "flows") == 916, "the lowest of all is what just came"
     one.take(Batch("processes", 999, body))
     assert one.counters.get("rows_lost", "processes") == 1, "and at last the oldest of the first class"
+    assert caplog.text == "", "who reads a ring does not wait for the log either"
     disk.free.set()
     assert waiting.wait(30), "what is waited for is never dropped"
     patient.join()
     one.stop()
     assert sorted(batch.rows for batch in disk.kept) == [1, 5, 7, 9, 50, *range(101, 106), 999]
-    assert "the disk of the spool is too slow" in caplog.text
+    assert "the disk of the spool is too slow: 916 rows of flows dropped" in caplog.text
+    assert "13 rows of sockets" in caplog.text
 
 
 def test_one_batch_that_cannot_be_spooled_does_not_stop_the_others(disk: Disk) -> None:
