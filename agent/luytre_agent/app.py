@@ -20,12 +20,13 @@ from pathlib import Path
 
 from luytre_common import tls
 from luytre_common.errors import ConfigError, LuytreError, UserError
+from luytre_common.ledger import Entry
 from luytre_common.lifecycle import Lifecycle
 from luytre_common.sd_notify import ServiceManager, Watchdog
 from luytre_common.telemetry import Sample
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
-from luytre_agent import __version__, balance, memory, pair, uplink
+from luytre_agent import __version__, memory, pair, uplink
 from luytre_agent.balance import Balance, Tally
 from luytre_agent.batch import Key, SealedBatch
 from luytre_agent.certificate import facts
@@ -189,13 +190,13 @@ class Agent:
     # What waits in the queue is in no balance yet: rows are cut and spooled, or lost, in one interval.
     def _append(self, batch: SealedBatch) -> None:
         with self.tally.whole():
-            self.tally.add(self._key(batch), balance.ROWS_CUT, batch.rows)
+            self.tally.add(self._key(batch), Entry.ROWS_CUT, batch.rows)
             self.spool.append(batch, self._clock())
 
     def _lost(self, batch: SealedBatch) -> None:
         with self.tally.whole():
-            self.tally.add(self._key(batch), balance.ROWS_CUT, batch.rows)
-            self.tally.add(self._key(batch), balance.ROWS_LOST, batch.rows, "queue")
+            self.tally.add(self._key(batch), Entry.ROWS_CUT, batch.rows)
+            self.tally.add(self._key(batch), Entry.ROWS_LOST, batch.rows, "queue")
 
     def _key(self, batch: SealedBatch) -> Key:
         return Key(self.spool.boot_id, batch.table)

@@ -20,6 +20,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from luytre_common.errors import Unavailable
+from luytre_common.ledger import Entry
 from luytre_common.lifecycle import background
 from luytre_common.settings import at_least, at_most, setting
 from luytre_common.telemetry import Counters, Sample
@@ -32,19 +33,12 @@ TABLE = "ledger"
 
 _log = logging.getLogger("luytre.ledger")
 
-ROWS_CUT = "rows_cut"
-ROWS_LOST = "rows_lost"
-PACKETS_SEEN = "packets_seen"
-KERNEL_DROPPED = "kernel_dropped"
-UNDECODED = "undecoded"
-UNSAMPLED = "unsampled"
-
 #: Counters of the core that are entries of the balance. What has a cause has it behind the slash.
 _OF_PACKETS = {
-    "packets": PACKETS_SEEN,
-    "kernel_dropped": KERNEL_DROPPED,
-    "undecoded": UNDECODED,
-    "unsampled_packets": UNSAMPLED,
+    "packets": Entry.PACKETS_SEEN,
+    "kernel_dropped": Entry.KERNEL_DROPPED,
+    "undecoded": Entry.UNDECODED,
+    "unsampled_packets": Entry.UNSAMPLED,
 }
 _COMPONENTS = ("packets", "replay")
 

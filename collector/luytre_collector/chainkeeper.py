@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from luytre_common.ledger import Entry
 from luytre_common.settings import at_least, setting
 from luytre_common.telemetry import Counters
 
@@ -206,7 +207,7 @@ class ChainKeeper:
         return self._store.query(
             "SELECT ledger_cause AS cause, toInt64(ledger_first_sequence) AS first,"
             " toInt64(ledger_last_sequence) AS last"
-            f" FROM {sql.DATABASE}.ledger WHERE agent_id = {{agent:String}} AND ledger_entry = 'gap'"
+            f" FROM {sql.DATABASE}.ledger WHERE agent_id = {{agent:String}} AND ledger_entry = '{Entry.GAP}'"
             " AND ledger_boot_id = {boot:String} AND ledger_stream = {stream:String}"
             " AND toInt64(ledger_last_sequence) >= {first:Int64} AND toInt64(ledger_first_sequence) <= {last:Int64}"
             f" LIMIT {_MOST_RANGES}",

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from luytre_common.ledger import Entry
 from luytre_common.schema import WIRE_TABLES
 
 from luytre_collector.store import ddl
@@ -161,10 +162,10 @@ def strike(key: Key, account: Account, gaps: Sequence[Gap]) -> Balance:
         inside = sum(gap.within(account.first, account.last) for gap in gaps)
     outside = sum(gap.rows for gap in gaps) - inside
     between = account.span - account.stored - (inside - account.came)
-    spooled, acknowledged = account.total("rows_spooled"), account.total("rows_acknowledged")
+    spooled, acknowledged = account.total(Entry.ROWS_SPOOLED), account.total(Entry.ROWS_ACKNOWLEDGED)
     beyond = max(0, spooled - account.span - outside)
     gone = min(beyond, max(0, acknowledged - account.stored - max(0, between)))
-    lost = account.by_cause("rows_lost")
+    lost = account.by_cause(Entry.ROWS_LOST)
     causes: dict[str, int] = {}
     for gap in gaps:
         causes[gap.cause] = causes.get(gap.cause, 0) + gap.rows
@@ -172,20 +173,20 @@ def strike(key: Key, account: Account, gaps: Sequence[Gap]) -> Balance:
         agent_id=key.agent_id,
         boot_id=key.boot_id,
         stream=key.stream,
-        packets_seen=account.total("packets_seen"),
-        kernel_dropped=account.total("kernel_dropped"),
-        undecoded=account.by_cause("undecoded"),
-        cut=account.total("rows_cut"),
+        packets_seen=account.total(Entry.PACKETS_SEEN),
+        kernel_dropped=account.total(Entry.KERNEL_DROPPED),
+        undecoded=account.by_cause(Entry.UNDECODED),
+        cut=account.total(Entry.ROWS_CUT),
         spooled=spooled,
         lost=lost,
         gaps=causes,
         came=account.came,
-        sent=account.total("rows_sent"),
-        resent=account.total("rows_resent"),
+        sent=account.total(Entry.ROWS_SENT),
+        resent=account.total(Entry.ROWS_RESENT),
         acknowledged=acknowledged,
         stored=account.stored,
         waiting=beyond - gone,
-        before_spool=account.total("rows_cut") - spooled - sum(lost.values()),
+        before_spool=account.total(Entry.ROWS_CUT) - spooled - sum(lost.values()),
         missing=max(0, between) + gone,
         doubled=max(0, -between),
     )
@@ -221,7 +222,9 @@ def read(ask: Ask, since: int, until: int, agent: str = "") -> Books:
             account.add(str(row["entry"]), str(row["cause"]), int(row["count"]))
     for row in ask(_gaps(since, until, agent)):
         key = Key(str(row["agent_id"]), str(row["boot"]), str(row["name"]))
-        books.enter(key, int(row["hour"]))[1].add("gap", str(row["cause"]), int(row["last"]) - int(row["first"]) + 1)
+        books.enter(key, int(row["hour"]))[1].add(
+            Entry.GAP, str(row["cause"]), int(row["last"]) - int(row["first"]) + 1
+        )
         books.gaps.setdefault(key, []).append(Gap(int(row["first"]), int(row["last"]), str(row["cause"])))
     for row in ask(_stored(since, until, agent)):
         key = Key(str(row["agent_id"]), str(row["boot"]), str(row["name"]))
@@ -248,7 +251,7 @@ def _entries(since: int, until: int, agent: str) -> str:
         "SELECT agent_id, ledger_boot_id AS boot, ledger_stream AS name,"
         " toUnixTimestamp(toStartOfHour(event_time)) AS hour,"
         " ledger_entry AS entry, ledger_cause AS cause, sum(ledger_count) AS count FROM luytre.ledger"
-        " WHERE ledger_entry NOT IN ('gap', 'degraded', 'restored')"
+        f" WHERE ledger_entry NOT IN ('{Entry.GAP}', '{Entry.DEGRADED}', '{Entry.RESTORED}')"
         f" AND {_where('event_time', since, until, agent)} GROUP BY ALL"
     )
 
@@ -258,7 +261,7 @@ def _gaps(since: int, until: int, agent: str) -> str:
         "SELECT agent_id, ledger_boot_id AS boot, ledger_stream AS name,"
         " toUnixTimestamp(toStartOfHour(event_time)) AS hour,"
         " ledger_cause AS cause, ledger_first_sequence AS first, ledger_last_sequence AS last FROM luytre.ledger"
-        f" WHERE ledger_entry = 'gap' AND {_where('event_time', since, until, agent)}"
+        f" WHERE ledger_entry = '{Entry.GAP}' AND {_where('event_time', since, until, agent)}"
     )
 
 
@@ -267,7 +270,7 @@ def _came(since: int, until: int, agent: str) -> str:
     gaps = (
         "SELECT agent_id, ledger_boot_id AS boot, ledger_stream AS name, ledger_first_sequence AS first,"
         " ledger_last_sequence AS last FROM luytre.ledger"
-        f" WHERE ledger_entry = 'gap' AND {_where('event_time', since, until, agent)}"
+        f" WHERE ledger_entry = '{Entry.GAP}' AND {_where('event_time', since, until, agent)}"
     )
     return " UNION ALL ".join(
         "SELECT rows.agent_id AS agent_id, rows.boot_id AS boot, rows.stream AS name, count() AS came"

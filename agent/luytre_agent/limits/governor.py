@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from luytre_common.ledger import Entry
 from luytre_common.lifecycle import background
 from luytre_common.telemetry import Counters, Sample
 
@@ -35,7 +36,7 @@ class Gauges:
     queue: float = 0.0
 
 
-def row(entry: str, cause: str, step: int, boot_id: str, now: float) -> SealedBatch | None:
+def row(entry: Entry, cause: str, step: int, boot_id: str, now: float) -> SealedBatch | None:
     """A row of `ledger`: a step that begins (`degraded`) or ends (`restored`)."""
     builder = _core.TableBuilder("ledger")
     builder.append(
@@ -99,7 +100,7 @@ class Governor:
         """Begin to measure. Whatever step an earlier start has left ends here."""
         self.counters.set("degradation_step", 0)
         if self._config.enabled:
-            self._tell("restored", "start", Step.FULL)
+            self._tell(Entry.RESTORED, "start", Step.FULL)
             self._thread.start()
 
     def stop(self) -> None:
@@ -108,7 +109,7 @@ class Governor:
         if self._thread.is_alive():
             self._thread.join()
             for step in range(self._ladder.step, 0, -1):
-                self._tell("restored", "stop", step)
+                self._tell(Entry.RESTORED, "stop", step)
 
     def samples(self) -> list[Sample]:
         """The counters, and the gauges of the last measurement."""
@@ -149,13 +150,13 @@ class Governor:
         self.counters.set("degradation_step", change.after)
         self.counters.add("steps_down" if down else "steps_up", label=change.reason)
         if down:
-            self._tell("degraded", change.reason, change.after)
+            self._tell(Entry.DEGRADED, change.reason, change.after)
             _log.warning("over the budget of %s: step %d, %s", change.reason, change.after, change.after.name.lower())
         else:
-            self._tell("restored", change.reason, change.before)
+            self._tell(Entry.RESTORED, change.reason, change.before)
             _log.info("room again (%s): back to step %d, %s", change.reason, change.after, change.after.name.lower())
 
-    def _tell(self, entry: str, cause: str, step: int) -> None:
+    def _tell(self, entry: Entry, cause: str, step: int) -> None:
         batch = row(entry, cause, step, self._boot_id(), self._clock())
         if batch is not None:
             self._sink(batch)

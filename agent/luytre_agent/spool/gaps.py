@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from luytre_common.ledger import Entry
+
 from luytre_agent import _core
 from luytre_agent.batch import Key, SealedBatch
 
@@ -51,7 +53,7 @@ def rows_of(gaps: Iterable[Gap]) -> SealedBatch | None:
                 "event_time": int(gap.time * 1_000_000),
                 "ledger_boot_id": gap.key.boot_id,
                 "ledger_stream": gap.key.stream,
-                "ledger_entry": "gap",
+                "ledger_entry": Entry.GAP,
                 "ledger_cause": gap.cause,
                 "ledger_count": gap.last - gap.first + 1,
                 "ledger_first_sequence": gap.first,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from luytre_common.ledger import Entry
 from luytre_common.settings import at_least, setting
 
 from luytre_agent.batch import Key, SealedBatch
@@ -39,10 +40,10 @@ class Config:
 Encode = Callable[[SealedBatch, Key, int, float, bytes], bytes]
 
 #: Hears what became of rows: their numbering, rows_spooled or rows_lost (rows_cut of its own), how many, and the cause.
-Tally = Callable[[Key, str, int, str], object]
+Tally = Callable[[Key, Entry, int, str], object]
 
 
-def no_tally(key: Key, entry: str, rows: int, cause: str) -> None:
+def no_tally(key: Key, entry: Entry, rows: int, cause: str) -> None:
     """Nobody wants to know."""
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from luytre_common.errors import UserError
+from luytre_common.ledger import Entry
 from luytre_common.telemetry import Counters, RateLimited, Sample
 
 from luytre_agent.batch import Key, SealedBatch
@@ -149,7 +150,7 @@ class Spool:
         self.counters.add("batches_appended", label=record.table)
         self.counters.add("rows_appended", record.rows, record.table)
         self.counters.add("bytes_appended", len(record.batch), record.table)
-        self._tally(record.key, "rows_spooled", record.rows, "")
+        self._tally(record.key, Entry.ROWS_SPOOLED, record.rows, "")
         return True
 
     def _make_room_on_disk(self, rank: int, now: float) -> bool:
@@ -173,9 +174,9 @@ class Spool:
         self.counters.add("rows_lost", record.rows, f"{record.table}/{cause}")
         if dirty:
             self._books.burn(record.key, record.first, record.last, now)
-            self._tally(record.key, "rows_spooled", record.rows, "")
+            self._tally(record.key, Entry.ROWS_SPOOLED, record.rows, "")
         else:
-            self._tally(record.key, "rows_lost", record.rows, cause)
+            self._tally(record.key, Entry.ROWS_LOST, record.rows, cause)
         if self._quiet.ready(code):
             _log.error(
                 "%s: batch not kept (%s), %d rows of %s lost; %s",
@@ -252,7 +253,7 @@ class Spool:
         record, link = self._number(sealed, now)
         if not self._books.will_tell(record.key, record.first, record.batch, len(telling)):
             return
-        self._tally(record.key, "rows_cut", record.rows, "")
+        self._tally(record.key, Entry.ROWS_CUT, record.rows, "")
         kept = self._keep(record, link, now, sync=self.config.fsync != "never")
         self._books.told(len(telling), kept)
         self._books.write()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 from luytre_common import tls
+from luytre_common.ledger import Entry
 from luytre_common.lifecycle import background
 from luytre_common.telemetry import Counters, RateLimited, Sample
 from luytre_common.wire.v1 import ingest_pb2 as pb
@@ -60,7 +61,7 @@ class Uplink:
         random: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
         told: Callable[[pb.Policy], None] | None = None,
-        tally: Callable[[Key, str, int], object] = lambda key, entry, rows: None,
+        tally: Callable[[Key, Entry, int], object] = lambda key, entry, rows: None,
         welcomed: Callable[[], object] | None = None,
         renew: bool = False,
         local: Callable[[], datetime] = datetime.now,
@@ -331,7 +332,7 @@ class Uplink:
             self._highest[record.key] = record.last
         rows = record.last - record.first + 1
         self.counters.add("batches_resent" if again else "batches_sent", label=record.table)
-        entry = "rows_resent" if again else "rows_sent"
+        entry = Entry.ROWS_RESENT if again else Entry.ROWS_SENT
         self.counters.add(entry, rows, record.table)
         self._tally(record.key, entry, rows)
         self.counters.add("bytes_sent", len(record.batch), record.table)
@@ -374,7 +375,7 @@ class Uplink:
             return
         self.counters.add("acks")
         self._backoff.reset()
-        self._tally(key, "rows_acknowledged", self._outbox.acknowledge(key.boot_id, key.stream, through))
+        self._tally(key, Entry.ROWS_ACKNOWLEDGED, self._outbox.acknowledge(key.boot_id, key.stream, through))
 
     def _refuse(self, session: Session, refusal: pb.Refusal, now: float) -> None:
         key = Key(refusal.boot_id, refusal.stream)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from luytre_common.errors import EXIT_FAILURE, EXIT_OK, UserError
+from luytre_common.ledger import Entry
 
 if TYPE_CHECKING:
     from luytre_collector.ledger import Balance, Books
@@ -97,12 +98,12 @@ def _text(balances: Sequence[Balance], books: Books | None) -> Iterable[str]:
 
 
 def _hours(books: Books) -> Iterable[str]:
-    names = ("rows_cut", "rows_spooled", "rows_lost", "gap")
+    entries = (Entry.ROWS_CUT, Entry.ROWS_SPOOLED, Entry.ROWS_LOST, Entry.GAP)
     lines: list[tuple[str, ...]] = [
         ("hour (UTC)", "agent", "numbering", "stream", "cut", "spooled", "lost", "gaps", "stored")
     ]
     for (key, hour), account in sorted(books.hours.items()):
-        counts = [account.total(name) for name in names] + [account.stored]
+        counts = [account.total(entry) for entry in entries] + [account.stored]
         if any(counts):
             at = f"{datetime.fromtimestamp(hour, UTC):%Y-%m-%d %H}"
             lines.append((at, key.agent_id, key.boot_id[:8], key.stream, *map(_number, counts)))

@@ -9,23 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from luytre_agent import balance as balance_module
-from luytre_agent.balance import (
-    KERNEL_DROPPED,
-    PACKETS_SEEN,
-    ROWS_CUT,
-    ROWS_LOST,
-    UNDECODED,
-    Balance,
-    Config,
-    Growth,
-    Line,
-    Tally,
-    rows_of,
-    wait_s,
-)
+from luytre_agent.balance import Balance, Config, Growth, Line, Tally, rows_of, wait_s
 from luytre_agent.batch import Key
 from luytre_agent.sources.replay import json_lines
 from luytre_agent.sources.state import StateFile
+from luytre_common.ledger import Entry
 from luytre_common.telemetry import Sample
 
 BOOT = "0d4f6c0e-3f0b-4a5e-9d0e-0f5a1d2b3c4d"
@@ -34,17 +22,19 @@ FLOWS = Key(BOOT, "flows")
 
 def test_a_tally_adds_up_and_begins_anew_when_it_is_taken() -> None:
     tally = Tally()
-    tally.add(FLOWS, ROWS_CUT, 3)
-    tally.add(FLOWS, ROWS_CUT, 4)
-    tally.add(FLOWS, ROWS_LOST, 2, "disk")
-    tally.add(FLOWS, ROWS_LOST, 0, "queue")
-    assert tally.take() == {Line(FLOWS, ROWS_CUT): 7, Line(FLOWS, ROWS_LOST, "disk"): 2}
+    tally.add(FLOWS, Entry.ROWS_CUT, 3)
+    tally.add(FLOWS, Entry.ROWS_CUT, 4)
+    tally.add(FLOWS, Entry.ROWS_LOST, 2, "disk")
+    tally.add(FLOWS, Entry.ROWS_LOST, 0, "queue")
+    assert tally.take() == {Line(FLOWS, Entry.ROWS_CUT): 7, Line(FLOWS, Entry.ROWS_LOST, "disk"): 2}
     assert tally.take() == {}
 
 
 def test_threads_do_not_lose_counts() -> None:
     tally = Tally()
-    threads = [threading.Thread(target=lambda: [tally.add(FLOWS, ROWS_CUT, 1) for _ in range(2000)]) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: [tally.add(FLOWS, Entry.ROWS_CUT, 1) for _ in range(2000)]) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     taken = 0
@@ -60,21 +50,21 @@ def test_what_belongs_together_is_taken_together_and_keeps_nobody_waiting() -> N
 
     def append() -> None:
         with tally.whole():
-            tally.add(FLOWS, ROWS_CUT, 3)
+            tally.add(FLOWS, Entry.ROWS_CUT, 3)
             begun.set()
             assert go.wait(20)
-            tally.add(FLOWS, "rows_spooled", 3)
+            tally.add(FLOWS, Entry.ROWS_SPOOLED, 3)
 
     thread = threading.Thread(target=append)
     thread.start()
     assert begun.wait(20)
     with tally.whole():
-        tally.add(FLOWS, ROWS_CUT, 2)
-        tally.add(FLOWS, ROWS_LOST, 2, "queue")
-    assert tally.take() == {Line(FLOWS, ROWS_CUT): 2, Line(FLOWS, ROWS_LOST, "queue"): 2}
+        tally.add(FLOWS, Entry.ROWS_CUT, 2)
+        tally.add(FLOWS, Entry.ROWS_LOST, 2, "queue")
+    assert tally.take() == {Line(FLOWS, Entry.ROWS_CUT): 2, Line(FLOWS, Entry.ROWS_LOST, "queue"): 2}
     go.set()
     thread.join()
-    assert tally.take() == {Line(FLOWS, ROWS_CUT): 3, Line(FLOWS, "rows_spooled"): 3}
+    assert tally.take() == {Line(FLOWS, Entry.ROWS_CUT): 3, Line(FLOWS, Entry.ROWS_SPOOLED): 3}
 
 
 def test_what_was_added_before_a_fault_is_not_lost() -> None:
@@ -82,13 +72,13 @@ def test_what_was_added_before_a_fault_is_not_lost() -> None:
 
     def append() -> None:
         with tally.whole():
-            tally.add(FLOWS, ROWS_CUT, 3)
+            tally.add(FLOWS, Entry.ROWS_CUT, 3)
             raise OSError("full")
 
     with pytest.raises(OSError, match="full"):
         append()
-    tally.add(FLOWS, ROWS_CUT, 1)
-    assert tally.take() == {Line(FLOWS, ROWS_CUT): 4}
+    tally.add(FLOWS, Entry.ROWS_CUT, 1)
+    assert tally.take() == {Line(FLOWS, Entry.ROWS_CUT): 4}
 
 
 def packets(name: str, value: int, label: str = "eth0") -> Sample:
@@ -99,13 +89,13 @@ def test_growth_of_the_cores_counters_by_interface_and_cause() -> None:
     growth = Growth()
     first = [packets("packets", 10), packets("kernel_dropped", 0), packets("undecoded/not_ip", 2), packets("rows", 5)]
     assert growth.of(first, BOOT) == {
-        Line(Key(BOOT, "eth0"), PACKETS_SEEN): 10,
-        Line(Key(BOOT, "eth0"), UNDECODED, "not_ip"): 2,
+        Line(Key(BOOT, "eth0"), Entry.PACKETS_SEEN): 10,
+        Line(Key(BOOT, "eth0"), Entry.UNDECODED, "not_ip"): 2,
     }
     later = [packets("packets", 25), packets("kernel_dropped", 3), packets("undecoded/not_ip", 2)]
     assert growth.of(later, BOOT) == {
-        Line(Key(BOOT, "eth0"), PACKETS_SEEN): 15,
-        Line(Key(BOOT, "eth0"), KERNEL_DROPPED): 3,
+        Line(Key(BOOT, "eth0"), Entry.PACKETS_SEEN): 15,
+        Line(Key(BOOT, "eth0"), Entry.KERNEL_DROPPED): 3,
     }
     assert growth.of([Sample("spool", "packets", "eth0", 9)], BOOT) == {}
 
@@ -113,12 +103,12 @@ def test_growth_of_the_cores_counters_by_interface_and_cause() -> None:
 def test_an_interface_that_was_opened_anew_counts_from_nothing() -> None:
     growth = Growth()
     growth.of([packets("packets", 100)], BOOT)
-    assert growth.of([packets("packets", 30)], BOOT) == {Line(Key(BOOT, "eth0"), PACKETS_SEEN): 30}
+    assert growth.of([packets("packets", 30)], BOOT) == {Line(Key(BOOT, "eth0"), Entry.PACKETS_SEEN): 30}
 
 
 def test_counts_become_rows() -> None:
     batch = rows_of(
-        {Line(FLOWS, ROWS_LOST, "disk"): 2, Line(Key(BOOT, "eth0"), PACKETS_SEEN): 1 << 40}, 1_800_000_000.0
+        {Line(FLOWS, Entry.ROWS_LOST, "disk"): 2, Line(Key(BOOT, "eth0"), Entry.PACKETS_SEEN): 1 << 40}, 1_800_000_000.0
     )
     assert batch is not None
     assert batch.table == "ledger"
@@ -145,7 +135,7 @@ def test_it_writes_what_was_counted_and_once_more_at_the_end(tmp_path: Path) -> 
     written: list[Any] = []
     wrote = threading.Event()
     tally = Tally()
-    tally.add(FLOWS, ROWS_CUT, 5)
+    tally.add(FLOWS, Entry.ROWS_CUT, 5)
 
     def keep(batch: Any) -> None:
         written.append(batch)
@@ -157,7 +147,7 @@ def test_it_writes_what_was_counted_and_once_more_at_the_end(tmp_path: Path) -> 
     balance = Balance(config, tally, lambda: values, lambda: BOOT, keep, lambda: next(clock), StateFile(tmp_path, "b"))
     balance.start()
     assert wrote.wait(20)
-    tally.add(FLOWS, ROWS_CUT, 6)
+    tally.add(FLOWS, Entry.ROWS_CUT, 6)
     values.append(packets("packets", 9, "eth1"))
     balance.stop()
     rows = [[json.loads(line) for line in json_lines(batch, 0).splitlines()] for batch in written]
@@ -175,11 +165,11 @@ def resting(tally: Tally, folder: Path) -> Balance:
 
 def test_what_comes_after_the_last_rows_waits_for_the_next_run(tmp_path: Path) -> None:
     first, second, third = Tally(), Tally(), Tally()
-    first.add(FLOWS, "rows_acknowledged", 9)
-    first.add(FLOWS, ROWS_LOST, 2, "disk")
+    first.add(FLOWS, Entry.ROWS_ACKNOWLEDGED, 9)
+    first.add(FLOWS, Entry.ROWS_LOST, 2, "disk")
     resting(first, tmp_path / "state").leave()
     resting(second, tmp_path / "state").recall()
-    assert second.take() == {Line(FLOWS, "rows_acknowledged"): 9, Line(FLOWS, ROWS_LOST, "disk"): 2}
+    assert second.take() == {Line(FLOWS, Entry.ROWS_ACKNOWLEDGED): 9, Line(FLOWS, Entry.ROWS_LOST, "disk"): 2}
     resting(third, tmp_path / "state").recall()  # not twice
     assert third.take() == {}
 
@@ -211,7 +201,7 @@ def test_a_fault_ends_it_not_and_nothing_that_was_counted_is_lost(
     written: list[Any] = []
     wrote = threading.Event()
     tally = Tally()
-    tally.add(FLOWS, ROWS_LOST, 5, "disk")
+    tally.add(FLOWS, Entry.ROWS_LOST, 5, "disk")
     calls: list[float] = []
 
     def failing(counts: Any, now: float) -> Any:
