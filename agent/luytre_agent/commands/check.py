@@ -113,7 +113,7 @@ def _policy(own: config.Config) -> tuple[config.Config, Finding]:
     """The configuration in force, and what policy does to it."""
     now = time.time()
     try:
-        shown = policy.show(own.policy, own.policy_folder, own.tls.certificate, lambda: now)
+        shown = policy.show(own.policy, own.policy_folder, own.tls.certificate, now)
         return config.effective(own, shown.settings), Finding("policy", True, policy.sentence(shown, now))
     except LuytreError as error:
         return own, Finding("policy", False, *_split(error))

@@ -40,7 +40,7 @@ def _with_policy(own: config.Config) -> tuple[config.Config, str]:
     """What is in force, and a comment about it if a policy is."""
     now = time.time()
     try:
-        shown = policy.show(own.policy, own.policy_folder, own.tls.certificate, lambda: now)
+        shown = policy.show(own.policy, own.policy_folder, own.tls.certificate, now)
         effective = config.effective(own, shown.settings)
     except UserError as error:
         return own, f"# without policy: {' '.join(str(error).split())}\n\n" if own.policy.key else ""

@@ -38,7 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     loaded = config.load(arguments.config)
     now = time.time()
-    shown = policy.show(loaded.policy, loaded.policy_folder, loaded.tls.certificate, lambda: now)
+    shown = policy.show(loaded.policy, loaded.policy_folder, loaded.tls.certificate, now)
     if arguments.json:
         sys.stdout.write(json.dumps(policy.table(shown, now), ensure_ascii=False) + "\n")
         return EXIT_OK

@@ -2,6 +2,6 @@
 
 from luytre_agent.limits.config import Config
 from luytre_agent.limits.governor import Gauges, Governor
-from luytre_agent.limits.ladder import STEPS, Ladder, Pressure, Step
+from luytre_agent.limits.ladder import Ladder, Pressure, Step
 
-__all__ = ["STEPS", "Config", "Gauges", "Governor", "Ladder", "Pressure", "Step"]
+__all__ = ["Config", "Gauges", "Governor", "Ladder", "Pressure", "Step"]

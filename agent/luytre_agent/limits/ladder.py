@@ -46,9 +46,6 @@ class Step(IntEnum):
     LATE_ESSENTIALS = 6
 
 
-STEPS = tuple(Step)
-
-
 @dataclass(frozen=True, slots=True)
 class Pressure:
     """How much of a budget is used: 1 is all of it. slow: a level, such as the fill of a disk, that takes long to fall

@@ -19,6 +19,8 @@ _SHARE = 0.9
 _THROTTLED = 0.1
 #: An uplink that needs no longer than this for what waits has no backlog, whatever the budget, bytes.
 _NO_BACKLOG = 64 << 10
+#: A spool with so little in it takes no disk from anybody, bytes.
+_HELD = 16 << 20
 #: Seconds over which CPU use is smoothed.
 _SMOOTH_S = 8.0
 
@@ -118,7 +120,3 @@ class Meter:
         if usage.spool_free is not None and config.free_disk_mb and usage.spool_bytes > _HELD:
             found.append(Pressure("disk", (config.free_disk_mb << 20) / max(1, usage.spool_free), slow=True))
         return found
-
-
-#: A spool with so little in it takes no disk from anybody, bytes.
-_HELD = 16 << 20

@@ -80,7 +80,6 @@ class Policies:
         self._file = File(folder)
         self._known = Known()
         self._document: Document | None = None
-        self._settings: Mapping[str, Any] = {}
         self._over = False
         self._trying: Document | None = None
         self._trial: Trial | None = None
@@ -124,13 +123,12 @@ class Policies:
         elif found.document and found.document.expired(self._clock()):
             self._expire(found.document)
         elif found.document:
-            self._settings = self._config.open(found.document.settings)
             _log.info("policy %d is in force", found.document.version)
         if self._known.trying:
             report = Report(self._known.trying.version, "rolled_back", "the agent ended while it was tried")
             self._keep(self._known.drop(report))
             self._tell(report)
-        return self._settings
+        return self._settings()
 
     def fall_back(self, reason: str) -> None:
         """The agent cannot start with what `load` gave: the host's own settings count from now on."""
@@ -138,7 +136,7 @@ class Policies:
         report = Report(self._document.version, "rolled_back", _short(reason))
         self._known = Known(self._known.highest, report=report)
         self._keep(self._known)
-        self._document, self._settings = None, {}
+        self._document = None
         self._tell(report)
 
     def start(self) -> None:
@@ -269,7 +267,7 @@ class Policies:
             return
         document, self._trying, self._trial = self._trying, None, None
         assert document is not None
-        self._document, self._settings, self._over = document, self._config.open(document.settings), False
+        self._document, self._over = document, False
         kept = self._config.kept(document.settings)
         notes = [f"left as they are here: {', '.join(kept)}"] if kept else []
         notes += [f"not available: {missing}"] if (missing := lacking(seen)) else []
@@ -285,14 +283,18 @@ class Policies:
         assert document is not None
         report = Report(document.version, "rolled_back", _short(reason))
         self._keep(self._known.drop(report))
-        self._restore(self._settings)
+        self._restore()
         self._tell(report)
 
-    def _restore(self, settings: Mapping[str, Any]) -> None:
-        """Back to settings that were in force before, however often it takes."""
+    def _settings(self) -> Mapping[str, Any]:
+        """What counts of the policy in force."""
+        return self._config.open(self._document.settings) if self._document and not self._over else {}
+
+    def _restore(self) -> None:
+        """Back to the settings of the policy in force, however often it takes."""
         while not self._stopping:
             try:
-                self._host.prepare(settings)()
+                self._host.prepare(self._settings())()
                 return
             except Exception:  # noqa: BLE001 # there is no other way to go
                 self.counters.add("failures")
@@ -305,10 +307,9 @@ class Policies:
         document = self._document
         if document is None or document.expired(self._clock()) == self._over:
             return
-        self._settings = self._config.open(document.settings) if self._over else {}
-        self._restore(self._settings)
-        if self._over:
-            self._over = False
+        self._over = not self._over
+        self._restore()
+        if not self._over:
             self._tell(Report(document.version, "applied", "its time is not over after all: the clock was set back"))
         else:
             self._expire(document)

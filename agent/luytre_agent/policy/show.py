@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ class Shown:
     kept: tuple[str, ...]
 
 
-def show(config: Config, folder: Path, certificate: Path, clock: Callable[[], float]) -> Shown:
+def show(config: Config, folder: Path, certificate: Path, now: float) -> Shown:
     """Look. UserError if something cannot be read."""
     keys = load_keys(config.key) if config.enabled and config.key else ()
     agent_id = _agent_id(certificate) if keys else ""
@@ -44,7 +44,7 @@ def show(config: Config, folder: Path, certificate: Path, clock: Callable[[], fl
     except UnreadableError as error:
         raise UserError(f"{error}; the agent puts it aside at its next start") from None
     found = current(known, keys, agent_id) if config.enabled else Current()
-    counts = found.document is not None and found.counts(clock())
+    counts = found.document is not None and found.counts(now)
     given = found.document.settings if found.document and counts else {}
     names = tuple(map(key_id, keys))
     return Shown(config.enabled, agent_id, names, known, found, config.open(given), tuple(config.kept(given)))

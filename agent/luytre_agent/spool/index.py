@@ -52,10 +52,6 @@ class Run:
         """Whether the batch beginning at `first` needs no sending any more; may be asked while others settle."""
         return bisect_left(self.firsts, first) < self.done or first in self.refused
 
-    def waiting(self) -> list[int]:
-        """The row counts of the batches that are not settled."""
-        return [last - first + 1 for first, last in self.unsettled()]
-
     def unsettled(self) -> list[tuple[int, int]]:
         """The numbers of the batches that are not settled, each with its first and last."""
         return [

@@ -81,7 +81,7 @@ class Spool:
             self._books.open(found)
             for segment in found.segments:
                 self._books.settle_known(segment)
-            self._pending = sum(len(run.waiting()) for one in self._shelf for run in one.runs.values())
+            self._pending = sum(len(run.unsettled()) for one in self._shelf for run in one.runs.values())
             self._drop_settled()
             self._tell_gaps(self._clock(), at_once=True)
         except OSError as error:
