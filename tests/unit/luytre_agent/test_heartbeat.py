@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from luytre_agent.worker import State, Worker
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
 from tests.support.sources import Batch, Scripted
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -36,10 +36,7 @@ def workers() -> Iterator[Sequence[Worker]]:
     }
     supervisor = Supervisor(lambda: makers, lambda _: None, lambda _: 0.05, 60.0)
     supervisor.start()
-    deadline = time.monotonic() + 30
-    while supervisor.workers()[2].state is not State.FINISHED:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: supervisor.workers()[2].state is State.FINISHED)
     yield supervisor.workers()
     supervisor.stop()
 

@@ -17,6 +17,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from tests.support.sources import Batch, Scripted
+from tests.support.waiting import until
 
 
 def make(wanted: Any, got: list[Any], refresh_s: float = 600.0) -> Supervisor:
@@ -152,12 +153,6 @@ def test_a_real_interface_that_comes_goes_and_comes_again() -> None:
     def ip(*words: str) -> None:
         subprocess.run(["ip", "link", *words], check=True)
 
-    def until(ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
-        while not ready() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert ready()
-
     def open_now() -> list[str]:
         return [worker.name for worker in supervisor.workers() if worker.state is State.AVAILABLE]
 
@@ -234,8 +229,6 @@ def test_failures_are_counted_for_each_source() -> None:
     supervisor = make(lambda: wanted, [])
     supervisor.start()
     (bad,) = (worker for worker in supervisor.workers() if worker.name == "bad")
-    until = time.monotonic() + 20
-    while bad.state is not State.UNAVAILABLE and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: bad.state is State.UNAVAILABLE)
     assert (supervisor.failures("bad"), supervisor.failures("good")) == (1, 0)
     supervisor.stop()

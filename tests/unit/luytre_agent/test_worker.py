@@ -11,6 +11,7 @@ from luytre_common.errors import Unavailable
 from luytre_common.telemetry import Counters
 
 from tests.support.sources import Batch, Scripted
+from tests.support.waiting import until
 
 
 def run(source: Scripted, counters: Counters, waits: Any = lambda failures: 0.0) -> tuple[Worker, list[Batch]]:
@@ -145,14 +146,6 @@ def test_waiting_for_the_next_try_is_no_hang() -> None:
         time.sleep(0.001)
     worker.ask_to_stop()
     worker.join()
-
-
-def until(condition: Any) -> None:
-    """Wait for it, twenty seconds at most."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_what_a_source_may_leave_out_reaches_it_between_two_polls_also_after_it_began_anew() -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from luytre_agent.uplink import Uplink
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
 from tests.support.collector_end import Sealed
+from tests.support.waiting import until
 
 Make = Callable[..., Uplink]
 
@@ -31,13 +31,6 @@ def ack(batch: pb.Batch, **fields: Any) -> pb.CollectorMessage:
 def fill(spool: Spool, sealed: Any, count: int, table: str = "flows") -> None:
     for _ in range(count):
         assert spool.append(sealed(table=table), 1_700_000_000.5)
-
-
-def until(ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not ready():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def firsts(collector: Any) -> list[int]:

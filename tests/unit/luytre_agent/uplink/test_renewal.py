@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,12 +14,7 @@ from luytre_agent.uplink.renewal import due_at, wait_s
 from luytre_common import tls
 from luytre_common.wire.v1 import ingest_pb2 as pb
 
-
-def until(ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not ready():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+from tests.support.waiting import until
 
 
 def test_a_third_to_a_quarter_before_the_end() -> None:
